@@ -1,0 +1,54 @@
+// compile: a model's linear layers → a plan.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cross/model.h"
+#include "cross/plan.h"
+#include "cross/profile.h"
+
+namespace cross {
+
+struct CompileOptions {
+  DType dtype = DType::fp32;                    ///< of the plan: fp32 or bf16
+  std::vector<std::int64_t> tokens = {1, 128};  ///< token counts to decide for; any other count runs too
+  int threads = 0;                              ///< 0: one per core
+  Selection selection;
+  /// Copies of a layer's weights that the plan may store: with 2, a layer may keep one format for few tokens
+  /// and another (or the dense matrix) for many.
+  int copies = 1;
+  std::string policy = "auto";  ///< same, paired, longest_first, or auto: the least predicted imbalance
+  std::string format =
+      "auto";           ///< force one format ("index8", "bitmap", "mixed", "dense", …) for experiments
+  bool measure = true;  ///< check the best candidates against dense on this device
+  std::filesystem::path profile;  ///< empty: the measured profile of this machine, else the shipped default
+
+  /// Called after every stage of every layer; `dump` makes the stage's result as JSON when called.
+  struct StageReport {
+    std::string_view layer;
+    std::string_view stage;  ///< analyse, reorder, cost, partition, pack, balance
+    double seconds = 0;
+    std::function<std::string()> dump;
+  };
+  std::function<void(const StageReport&)> on_stage;
+  /// Called before each layer with its number and the count of layers.
+  std::function<void(std::size_t, std::size_t, std::string_view)> on_layer;
+};
+
+/// Compiles every selected layer. Weights are read layer by layer and released again, so peak memory is the
+/// plan plus about one weight. Deterministic apart from measured decisions (`measure`). Throws UsageError for
+/// options that make no sense and for models without a selected layer, DeviceError for dtypes that the CPU
+/// has no kernels for.
+Plan compile(const Model& model, const CompileOptions& options = {});
+
+/// The profile that `compile` would use for this machine: measured if there is a fitting one, shipped
+/// otherwise.
+CostProfile find_profile(const std::filesystem::path& explicit_path, int threads);
+
+}  // namespace cross

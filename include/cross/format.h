@@ -1,0 +1,49 @@
+// Storage formats of weight regions. Byte-by-byte layouts: src/plan/formats/*.h and docs/formats.md.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace cross {
+
+enum class Format : std::uint8_t {
+  dense,        ///< whole matrix, row-major, executed by the dense library
+  dense_panel,  ///< region without zeros worth skipping, four rows interleaved, executed by our own kernel
+  bitmap,       ///< one mask bit per position, then the kept values
+  index8,       ///< per row and 128-wide K block: 8-bit column offsets and values
+  n_m,          ///< bitmap whose every group of `group` positions keeps exactly `keep` values (fixed stride)
+  block,        ///< column vectors of four rows: 8-bit column offset and four values
+  empty,        ///< no kept value at all: no bytes, no work
+};
+
+inline constexpr Format all_formats[] = {Format::dense, Format::dense_panel, Format::bitmap, Format::index8,
+                                         Format::n_m,   Format::block,       Format::empty};
+
+constexpr std::string_view name_of(Format format) {
+  switch (format) {
+    case Format::dense:
+      return "dense";
+    case Format::dense_panel:
+      return "dense_panel";
+    case Format::bitmap:
+      return "bitmap";
+    case Format::index8:
+      return "index8";
+    case Format::n_m:
+      return "n_m";
+    case Format::block:
+      return "block";
+    case Format::empty:
+      return "empty";
+  }
+  return "?";
+}
+
+constexpr std::optional<Format> format_from_name(std::string_view name) {
+  for (const Format format : all_formats)
+    if (name_of(format) == name) return format;
+  return std::nullopt;
+}
+
+}  // namespace cross

@@ -1,0 +1,69 @@
+// Measured prices of kernels on one device: what `cross calibrate` makes and `compile` decides with.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cross {
+
+/// One measurement: nanoseconds of wall time per element of W (kept or not), all workers busy, weights from
+/// memory.
+struct PricePoint {
+  double density = 0;  ///< of what the format stores per slot: elements, column vectors of four rows, columns
+  double ns_per_element = 0;  ///< second-best of several passes, each a median of repetitions
+  double spread = 0;          ///< how far the median pass lies above it, as a share
+};
+
+/// One kernel at one token count over densities.
+struct PriceCurve {
+  std::string kernel;      ///< "index8.tile", "bitmap.dot", "dense.onednn", …
+  std::string arithmetic;  ///< "fp32", "bf16_widened", "bf16_pair"; "bf16" for dense libraries
+  std::int64_t tokens = 0;
+  std::vector<PricePoint>
+      points;  ///< ascending density; one point for kernels whose price does not depend on it
+};
+
+/// What a profile was measured on. A profile fits where all of it agrees.
+struct ProfileKey {
+  std::string device;  ///< "cpu"
+  std::string name;    ///< CPU name
+  std::string isa;
+  int threads = 0;
+  int kernel_table = 0;   ///< kernels::table_version
+  std::string libraries;  ///< "onednn 2.6.3, openblas 0.3.21"
+
+  std::string text() const;       ///< one line for plans and messages
+  std::string file_name() const;  ///< of the stored profile
+  friend bool operator==(const ProfileKey&, const ProfileKey&) = default;
+};
+
+/// Prices with interpolation. Scope: matrices of about 1024 × 1024 and larger whose weights come from memory;
+/// small matrices pay more overhead than these prices say. Blind spots: mixtures of formats within a panel
+/// are priced as the sum of their parts, and masks are assumed to be i.i.d. within a block.
+struct CostProfile {
+  ProfileKey key;
+  std::string source;  ///< "measured on this machine", "shipped default measured on …"
+  std::vector<PriceCurve> curves;
+
+  /// Price of one element of W in ns. Between densities linear on the running maximum (more kept values are
+  /// never cheaper), between token counts linear, below the first and above the last proportional to the
+  /// nearest pair. nullopt if no curve fits the kernel.
+  std::optional<double> price(std::string_view kernel, std::string_view arithmetic, double density,
+                              std::int64_t tokens) const;
+  /// Median spread of all points: the least half-width of the swing band that makes sense.
+  double noise() const;
+
+  static CostProfile load(const std::filesystem::path& path);
+  static CostProfile parse(std::string_view json, const std::string& name);
+  void save(const std::filesystem::path& path) const;
+};
+
+/// Folder of this user's measured profiles: $CROSS_PROFILE_DIR, else $XDG_CACHE_HOME/cross/profiles, else
+/// ~/.cache/cross/profiles.
+std::filesystem::path profile_folder();
+
+}  // namespace cross
