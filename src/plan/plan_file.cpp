@@ -1,0 +1,202 @@
+// Plan files: safetensors with a JSON description in the metadata, so that any safetensors reader can look
+// inside.
+//
+//   __metadata__   cross.plan_version   "1"
+//                  cross.description    JSON: layers, panels, segments, variants, decisions, and a checksum
+//                  (XXH3-64,
+//                                       hexadecimal) of every tensor's bytes
+//                  cross.checksum       XXH3-64 of the description's text
+//   tensors        NAME.packing.I (U8), NAME.row_order (I32), NAME.bias (F32)
+#include <fmt/format.h>
+
+#include <cstring>
+#include <map>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "base/mapped_file.h"
+#include "base/quote.h"
+#include "base/strict_json.h"
+#include "cross/error.h"
+#include "cross/plan.h"
+#include "io/safetensors_reader.h"
+#include "io/safetensors_writer.h"
+#include "kernels/isa.h"
+#include "plan/check.h"
+#include "plan/description.h"
+
+namespace cross {
+namespace {
+
+constexpr const char* version_key = "cross.plan_version";
+constexpr const char* description_key = "cross.description";
+constexpr const char* checksum_key = "cross.checksum";
+
+std::string checksum(const void* data, std::size_t size) {
+  return fmt::format("{:016x}", XXH3_64bits(data, size));
+}
+
+const std::string& metadata_field(const io::SafetensorsContents& contents, const char* key,
+                                  const std::string& name) {
+  const auto found = contents.metadata.find(key);
+  if (found == contents.metadata.end())
+    throw InputError(
+        fmt::format("{}: is no plan: its metadata lacks \"{}\"; `cross compile` makes plans", name, key));
+  return found->second;
+}
+
+/// Hands out the tensors of a file by name, each checked against its checksum.
+class CheckedTensors {
+ public:
+  CheckedTensors(const io::SafetensorsContents& contents, const nlohmann::json& description,
+                 const std::string& name)
+      : name_(name) {
+    const auto sums = description.find("checksums");
+    if (sums == description.end() || !sums->is_object())
+      throw InputError(fmt::format("{}: the description has no \"checksums\"", name));
+    for (const io::StoredTensor& tensor : contents.tensors) {
+      const auto sum = sums->find(tensor.name);
+      if (sum == sums->end() || !sum->is_string())
+        throw InputError(fmt::format("{}: tensor {} has no checksum", name, base::in_quotes(tensor.name)));
+      const std::string found = checksum(tensor.bytes.data(), tensor.bytes.size());
+      if (found != sum->get<std::string>())
+        throw InputError(fmt::format("{}: tensor {} is damaged: its checksum is {}, the file says {}", name,
+                                     base::in_quotes(tensor.name), found,
+                                     base::in_quotes(sum->get<std::string>())));
+      tensors_.emplace(tensor.name, &tensor);
+    }
+  }
+
+  const io::StoredTensor& get(const std::string& tensor, StoredType type) const {
+    const auto found = tensors_.find(tensor);
+    if (found == tensors_.end())
+      throw InputError(fmt::format("{}: tensor {} is missing", name_, base::in_quotes(tensor)));
+    if (found->second->type != type || found->second->shape.size() != 1)
+      throw InputError(fmt::format("{}: tensor {} must be one-dimensional {}", name_, base::in_quotes(tensor),
+                                   name_of(type)));
+    return *found->second;
+  }
+
+  /// A tensor that holds one value for each of a layer's rows. An empty one would pass for an absent one.
+  template <class T>
+  std::vector<T> per_row(const std::string& tensor, StoredType type, std::int64_t rows) const {
+    const io::StoredTensor& stored = get(tensor, type);
+    if (stored.shape[0] != rows)
+      throw InputError(fmt::format("{}: tensor {} has {} values for {} rows", name_, base::in_quotes(tensor),
+                                   stored.shape[0], rows));
+    std::vector<T> values(stored.bytes.size() / sizeof(T));
+    std::memcpy(values.data(), stored.bytes.data(), stored.bytes.size());
+    return values;
+  }
+
+ private:
+  std::string name_;
+  std::map<std::string, const io::StoredTensor*> tensors_;
+};
+
+void require_features(const Plan& plan, const std::string& name) {
+  if (plan.device != "cpu")
+    throw DeviceError(
+        fmt::format("{}: was compiled for device {}, which this build does not have; compile it with "
+                    "--device cpu",
+                    name, base::in_quotes(plan.device)));
+  for (const LayerPlan& layer : plan.layers)
+    for (const Packing& packing : layer.packings)
+      if (packing.arithmetic == PlanArithmetic::bf16_pair &&
+          kernels::active_isa() != kernels::Isa::avx512_bf16)
+        throw DeviceError(
+            fmt::format("{}: needs a CPU with AVX512_BF16 and AVX512_VBMI2 (compiled on {}), this one has "
+                        "{}; compile the model again on this machine",
+                        name, plan.compiled_on, name_of(kernels::active_isa())));
+}
+
+Plan parse_plan(std::span<const std::byte> bytes, const std::string& name,
+                const std::shared_ptr<const void>& owner) {
+  const io::SafetensorsContents contents = io::read_safetensors(bytes, name);
+  const std::string& version = metadata_field(contents, version_key, name);
+  if (version != std::to_string(plan_version))
+    throw InputError(
+        fmt::format("{}: is a plan of version {}, this build reads version {}; compile the model again", name,
+                    base::in_quotes(version), plan_version));
+  const std::string& text = metadata_field(contents, description_key, name);
+  if (checksum(text.data(), text.size()) != metadata_field(contents, checksum_key, name))
+    throw InputError(fmt::format("{}: the description is damaged: its checksum does not match", name));
+  const nlohmann::json description = base::parse_strict_json(text, name + ": the description");
+  Plan plan = plan_file::read_description(description, name);
+  const CheckedTensors tensors(contents, description, name);
+  for (LayerPlan& layer : plan.layers) {
+    for (std::size_t i = 0; i < layer.packings.size(); ++i)
+      layer.packings[i].data = {owner,
+                                tensors.get(plan_file::packing_tensor(layer.name, i), StoredType::u8).bytes};
+    if (!layer.row_order.empty())
+      layer.row_order =
+          tensors.per_row<std::int32_t>(plan_file::row_order_tensor(layer.name), StoredType::i32, layer.rows);
+    if (!layer.bias.empty())
+      layer.bias = tensors.per_row<float>(plan_file::bias_tensor(layer.name), StoredType::f32, layer.rows);
+  }
+  require_features(plan, name);
+  plan_file::check_plan(plan, name);
+  return plan;
+}
+
+struct OutputTensor {
+  io::TensorHeader header;
+  std::span<const std::byte> bytes;
+};
+
+std::vector<OutputTensor> tensors_of(const Plan& plan) {
+  std::vector<OutputTensor> tensors;
+  const auto add = [&](const std::string& name, StoredType type, std::size_t count,
+                       std::span<const std::byte> bytes) {
+    tensors.push_back({{name, type, {static_cast<std::int64_t>(count)}}, bytes});
+  };
+  // Packings first: their sizes are multiples of 64, so each starts at a cache line of the mapped file.
+  for (const LayerPlan& layer : plan.layers)
+    for (std::size_t i = 0; i < layer.packings.size(); ++i) {
+      const auto bytes = layer.packings[i].data.bytes;
+      add(plan_file::packing_tensor(layer.name, i), StoredType::u8, bytes.size(), bytes);
+    }
+  for (const LayerPlan& layer : plan.layers) {
+    if (!layer.row_order.empty())
+      add(plan_file::row_order_tensor(layer.name), StoredType::i32, layer.row_order.size(),
+          std::as_bytes(std::span(layer.row_order)));
+    if (!layer.bias.empty())
+      add(plan_file::bias_tensor(layer.name), StoredType::f32, layer.bias.size(),
+          std::as_bytes(std::span(layer.bias)));
+  }
+  return tensors;
+}
+
+}  // namespace
+
+Plan Plan::load(const std::filesystem::path& path) {
+  const auto file = std::make_shared<const base::MappedFile>(path);
+  return parse_plan(file->bytes(), path.string(), file);
+}
+
+Plan Plan::parse(std::span<const std::byte> bytes, const std::string& name) {
+  return parse_plan(bytes, name, nullptr);
+}
+
+void Plan::save(const std::filesystem::path& path) const {
+  const std::vector<OutputTensor> tensors = tensors_of(*this);
+  nlohmann::json description = plan_file::describe(*this);
+  nlohmann::json& sums = description["checksums"] = nlohmann::json::object();
+  std::vector<io::TensorHeader> headers;
+  for (const OutputTensor& tensor : tensors) {
+    sums[tensor.header.name] = checksum(tensor.bytes.data(), tensor.bytes.size());
+    headers.push_back(tensor.header);
+  }
+  // Names may come from file names, which can hold any byte.
+  const std::string text = description.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  io::SafetensorsWriter writer(path, headers,
+                               {{"format", "cross"},
+                                {version_key, std::to_string(plan_version)},
+                                {description_key, text},
+                                {checksum_key, checksum(text.data(), text.size())}});
+  for (const OutputTensor& tensor : tensors) writer.append(tensor.bytes);
+  writer.commit();
+}
+
+}  // namespace cross
