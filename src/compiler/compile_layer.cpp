@@ -1,0 +1,415 @@
+#include "compiler/compile_layer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "compiler/balance/schedule.h"
+#include "compiler/reorder/row_order.h"
+#include "compiler/select/candidates.h"
+#include "compiler/select/choose.h"
+#include "cross/analysis.h"
+#include "cross/error.h"
+#include "kernels/table.h"
+#include "plan/formats/layout.h"
+
+namespace cross::compiler {
+namespace {
+
+/// Candidates that are packed and measured; the profile ranks the rest out.
+constexpr std::size_t most_measured = 3;
+/// A candidate predicted to be this much worse than the best is not worth measuring.
+constexpr double hopeless = 1.3;
+
+/// Runs the stages of one layer and keeps what they produce.
+class LayerCompiler {
+ public:
+  LayerCompiler(const LayerRequest& request, const LayerContext& context)
+      : request_(request),
+        context_(context),
+        options_(context.options),
+        arithmetic_(kernels::arithmetic_for(options_.dtype, context.isa)) {}
+
+  LayerPlan run() {
+    plan_.name = request_.name;
+    plan_.rows = request_.weight.rows;
+    plan_.cols = request_.weight.cols;
+    plan_.source_dtype = request_.weight.dtype;
+    plan_.bias = request_.bias;
+
+    stage(
+        "analyse", [&] { analyse_weight(); }, [this] { return dump_analysis(); });
+    stage(
+        "reorder", [&] { reorder(); }, [this] { return dump_order(); });
+    stage(
+        "cost", [&] { count(); }, [this] { return dump_counts(); });
+    stage(
+        "partition", [&] { enumerate(); }, [this] { return dump_candidates(); });
+    stage(
+        "pack", [&] { pack_and_measure(); }, [this] { return dump_options(); });
+    stage(
+        "balance", [&] { finish(); }, [this] { return dump_schedule(); });
+    return std::move(plan_);
+  }
+
+ private:
+  /// A candidate packed once, with one variant per token count.
+  struct Packed {
+    std::size_t candidate = 0;
+    Packing packing;
+    std::vector<Variant> variants;
+    std::vector<LayerDecision::Balance> balance;
+  };
+
+  template <class Work, class Dump>
+  void stage(std::string_view name, Work work, Dump dump) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (options_.on_stage) options_.on_stage({request_.name, name, seconds, dump});
+  }
+
+  void analyse_weight() {
+    analysis_ = analyse(request_.weight, {options_.dtype});
+    plan_.nnz = analysis_.nnz;
+    std::string text(name_of(analysis_.uniformity.verdict));
+    if (analysis_.n_m && !analysis_.n_m->by_chance)
+      text += fmt::format(", {}:{}", analysis_.n_m->keep, analysis_.n_m->group);
+    if (analysis_.blocks)
+      text += fmt::format(", blocks of {}x{}", analysis_.blocks->block_rows, analysis_.blocks->block_cols);
+    plan_.decision.structure = text;
+  }
+
+  void reorder() {
+    panel_rows_ = panel_rows_for(plan_.rows, options_.threads);
+    const RowOrder order = order_rows({analysis_.row_nnz, plan_.cols, {}}, panel_rows_);
+    plan_.decision.row_order = order.reason;
+    if (order.chosen == RowOrderPolicy::by_density)
+      row_order_.assign(order.permutation.begin(), order.permutation.end());
+  }
+
+  void count() {
+    natural_ = count_blocks(request_.weight, {}, panel_rows_, arithmetic_, options_.threads);
+    if (!row_order_.empty())
+      sorted_ = count_blocks(request_.weight, row_order_, panel_rows_, arithmetic_, options_.threads);
+  }
+
+  void enumerate() {
+    CandidateSet set = enumerate_candidates({.analysis = analysis_,
+                                             .profile = context_.profile,
+                                             .natural = natural_,
+                                             .sorted = row_order_.empty() ? nullptr : &sorted_,
+                                             .tokens = options_.tokens,
+                                             .delta = std::clamp(context_.profile.noise(), 0.05, 0.5),
+                                             .only = options_.format});
+    plan_.decision.blocks_dense = static_cast<int>(set.bands.dense);
+    plan_.decision.blocks_swing = static_cast<int>(set.bands.swing);
+    plan_.decision.blocks_sparse = static_cast<int>(set.bands.sparse);
+    plan_.decision.blocks_empty = static_cast<int>(set.bands.empty);
+    candidates_ = std::move(set.candidates);
+    drop_hopeless();
+    if (ranked_.empty() && options_.format != "auto" && options_.format != "dense")
+      throw UsageError(fmt::format("layer {}: format {} cannot hold it: {}", request_.name, options_.format,
+                                   candidates_.empty() ? "no such format" : candidates_.front().dropped));
+  }
+
+  static double score(const LayoutCandidate& candidate) {
+    double sum = 0;
+    for (const PricedShape& shape : candidate.shapes) sum += std::log(std::max(shape.predicted_us, 1e-6));
+    return sum / static_cast<double>(candidate.shapes.size());
+  }
+
+  /// Keeps the few best of those that can run; ranked_ is their order.
+  void drop_hopeless() {
+    for (std::size_t c = 0; c < candidates_.size(); ++c)
+      if (candidates_[c].dropped.empty()) ranked_.push_back(c);
+    std::stable_sort(ranked_.begin(), ranked_.end(), [&](std::size_t a, std::size_t b) {
+      return score(candidates_[a]) < score(candidates_[b]);
+    });
+    std::vector<std::size_t> kept;
+    for (const std::size_t c : ranked_) {
+      // A candidate that is far off on average may still be the best at one token count.
+      bool best_somewhere = false;
+      for (std::size_t t = 0; t < options_.tokens.size(); ++t) {
+        double least = candidates_[c].shapes[t].predicted_us;
+        for (const std::size_t other : ranked_)
+          least = std::min(least, candidates_[other].shapes[t].predicted_us);
+        best_somewhere = best_somewhere || candidates_[c].shapes[t].predicted_us <= least;
+      }
+      const double behind = std::exp(score(candidates_[c]) - score(candidates_[ranked_.front()]));
+      const bool worth = behind <= hopeless || (best_somewhere && options_.copies > 1);
+      if (worth && kept.size() < most_measured)
+        kept.push_back(c);
+      else
+        candidates_[c].dropped =
+            fmt::format("predicted {:.2f} times the price of {}", behind, candidates_[ranked_.front()].name);
+    }
+    ranked_ = std::move(kept);
+  }
+
+  Packed pack(std::size_t index) {
+    const LayoutCandidate& candidate = candidates_[index];
+    Packed packed{index, {}, {}, {}};
+    const std::span<const std::int32_t> order =
+        candidate.sorted ? std::span<const std::int32_t>(row_order_) : std::span<const std::int32_t>();
+    packed.packing =
+        pack_layout(request_.weight, options_.dtype, order, candidate.layout, options_.threads, plan_.nnz);
+    packed.variants.resize(options_.tokens.size());
+    packed.balance.resize(options_.tokens.size());
+    for (std::size_t t = 0; t < options_.tokens.size(); ++t) schedule(packed, t, candidate.shapes[t]);
+    return packed;
+  }
+
+  /// Measures a packed candidate at one token count; takes the other shape if prices left that open and it is
+  /// faster.
+  double measured_us(Packed& packed, std::size_t t) {
+    const std::int64_t tokens = options_.tokens[t];
+    const double us = context_.measurer->layer_us(alone(packed), options_.dtype, tokens);
+    const auto& other = candidates_[packed.candidate].close_shapes[t];
+    if (!other) return us;
+    Packed changed = packed;
+    schedule(changed, t, *other);
+    const double other_us = context_.measurer->layer_us(alone(changed), options_.dtype, tokens);
+    if (other_us >= us) return us;
+    packed = std::move(changed);
+    return other_us;
+  }
+
+  void schedule(Packed& packed, std::size_t t, const PricedShape& shape) const {
+    Variant& variant = packed.variants[t];
+    variant = {};
+    variant.tokens = options_.tokens[t];
+    variant.shape = shape.shape;
+    packed.balance[t] = schedule_variant(variant, shape.panel_ns, options_.threads, options_.policy);
+  }
+
+  /// The plan as it would be with this candidate alone.
+  LayerPlan alone(const Packed& packed) const {
+    LayerPlan layer;
+    layer.name = plan_.name;
+    layer.rows = plan_.rows;
+    layer.cols = plan_.cols;
+    layer.bias = plan_.bias;
+    layer.nnz = plan_.nnz;
+    if (candidates_[packed.candidate].sorted) layer.row_order = row_order_;
+    layer.packings = {packed.packing};
+    layer.variants = packed.variants;
+    return layer;
+  }
+
+  void pack_and_measure() {
+    // The dense library packs a copy of its own: the weight must not be in memory beside it.
+    context_.release_weight();
+    price_dense();
+    for (const std::size_t c : ranked_) {
+      packed_.push_back(pack(c));
+      context_.release_weight();
+      Option option{candidates_[c].name, {}, false};
+      for (std::size_t t = 0; t < options_.tokens.size(); ++t)
+        option.us.push_back(context_.measurer != nullptr ? measured_us(packed_.back(), t)
+                                                         : candidates_[c].shapes[t].predicted_us);
+      options_considered_.push_back(std::move(option));
+    }
+    // A forced format is not compared with dense.
+    if (options_.format != "auto" && options_.format != "dense" && !ranked_.empty()) {
+      choice_.stored = {1};
+      choice_.per_tokens.assign(options_.tokens.size(), 1);
+      return;
+    }
+    choice_ = choose(options_considered_, options_.copies);
+  }
+
+  /// options_considered_[0]: the best library per token count.
+  void price_dense() {
+    Option dense{"dense", {}, true};
+    const std::string arithmetic = options_.dtype == DType::fp32 ? "fp32" : "bf16";
+    for (const std::int64_t tokens : options_.tokens) {
+      DenseQuote best{"onednn", std::numeric_limits<double>::infinity(), 0};
+      std::vector<std::string> libraries = {"onednn", "openblas"};
+      if (context_.measurer != nullptr) libraries = context_.measurer->libraries();
+      for (const std::string& library : libraries) {
+        const auto price = context_.profile.price("dense." + library, arithmetic, 1.0, tokens);
+        DenseQuote quote{library, price ? *price * static_cast<double>(plan_.rows * plan_.cols) / 1000 : 0,
+                         0};
+        if (context_.measurer != nullptr)
+          quote.measured_us = context_.measurer->dense_us(library, options_.dtype, plan_.rows, plan_.cols,
+                                                          !plan_.bias.empty(), tokens);
+        if (quote.us() > 0 && quote.us() < best.us()) best = quote;
+      }
+      dense.us.push_back(best.us());
+      dense_.push_back(best);
+    }
+    options_considered_.push_back(std::move(dense));
+  }
+
+  /// Stores what was chosen and writes down why.
+  void finish() {
+    std::vector<int> packing_of(options_considered_.size(), -1);
+    for (const std::size_t option : choice_.stored) {
+      packing_of[option] = static_cast<int>(plan_.packings.size());
+      if (option == 0) {
+        plan_.packings.push_back(pack_dense(request_.weight, options_.dtype, arithmetic_, plan_.nnz));
+        context_.release_weight();
+      } else {
+        Packed& packed = packed_[option - 1];
+        if (candidates_[packed.candidate].sorted) plan_.row_order = row_order_;
+        plan_.packings.push_back(packed.packing);
+      }
+    }
+    for (std::size_t t = 0; t < options_.tokens.size(); ++t) {
+      const std::size_t option = choice_.per_tokens[t];
+      Variant variant;
+      if (option == 0) {
+        variant.tokens = options_.tokens[t];
+        variant.shape = "library";
+        variant.library = dense_[t].library;
+        variant.policy = "library";
+      } else {
+        variant = packed_[option - 1].variants[t];
+        plan_.decision.balance.push_back(packed_[option - 1].balance[t]);
+      }
+      variant.packing = packing_of[option];
+      plan_.variants.push_back(std::move(variant));
+    }
+    record();
+  }
+
+  void record() {
+    for (std::size_t t = 0; t < options_.tokens.size(); ++t) {
+      const double dense_us = options_considered_[0].us[t];
+      const auto add = [&](const std::string& name, double predicted, double measured, std::uint64_t bytes,
+                           bool chosen, std::string reason) {
+        plan_.decision.candidates.push_back(
+            {name, options_.tokens[t], predicted, measured, bytes, chosen, std::move(reason)});
+      };
+      const bool dense_chosen = choice_.per_tokens[t] == 0;
+      add("dense " + dense_[t].library, dense_[t].predicted_us, dense_[t].measured_us,
+          plan_.dense_bytes(options_.dtype), dense_chosen,
+          dense_chosen ? "nothing sparse is faster here within the copies allowed" : "");
+      for (const LayoutCandidate& candidate : candidates_) {
+        if (!candidate.dropped.empty())
+          add(candidate.name, candidate.shapes.size() > t ? candidate.shapes[t].predicted_us : 0, 0, 0, false,
+              candidate.dropped);
+      }
+      for (std::size_t p = 0; p < packed_.size(); ++p) {
+        const Option& option = options_considered_[p + 1];
+        const LayoutCandidate& candidate = candidates_[packed_[p].candidate];
+        const bool chosen = choice_.per_tokens[t] == p + 1;
+        const double ratio = dense_us / option.us[t];
+        add(fmt::format("{}, {}", option.name, packed_[p].variants[t].shape),
+            candidate.shapes[t].predicted_us, context_.measurer != nullptr ? option.us[t] : 0,
+            packed_[p].packing.data.bytes.size() - formats::segment_overread, chosen,
+            chosen ? fmt::format("{:.2f}x of dense", ratio)
+                   : fmt::format("{:.2f}x of dense{}", ratio,
+                                 ratio < 1 ? "" : "; another is faster over all token counts"));
+      }
+    }
+  }
+
+  // Dumps: what --dump-stage shows.
+  std::string dump_analysis() const {
+    return nlohmann::json({{"density", analysis_.density},
+                           {"structure", plan_.decision.structure},
+                           {"outside_two_four", analysis_.outside_two_four},
+                           {"row_density_p10", analysis_.row_density.p10},
+                           {"row_density_p90", analysis_.row_density.p90},
+                           {"uniformity", analysis_.uniformity.reason}})
+        .dump();
+  }
+  std::string dump_order() const {
+    return nlohmann::json(
+               {{"panel_rows", panel_rows_}, {"row_order", row_order_}, {"reason", plan_.decision.row_order}})
+        .dump();
+  }
+  std::string dump_counts() const {
+    return nlohmann::json({{"grid_rows", natural_.grid_rows},
+                           {"grid_cols", natural_.grid_cols},
+                           {"panel_rows", natural_.panel_rows},
+                           {"block_cols", natural_.block_cols},
+                           {"nnz", natural_.nnz},
+                           {"elements", natural_.elements},
+                           {"vectors", natural_.vectors}})
+        .dump();
+  }
+  std::string dump_candidates() const {
+    nlohmann::json list = nlohmann::json::array();
+    for (const LayoutCandidate& c : candidates_) {
+      nlohmann::json shapes = nlohmann::json::array();
+      for (std::size_t t = 0; t < c.shapes.size(); ++t)
+        shapes.push_back({{"tokens", options_.tokens[t]},
+                          {"shape", c.shapes[t].shape},
+                          {"predicted_us", c.shapes[t].predicted_us}});
+      nlohmann::json panels = nlohmann::json::array();
+      for (const Panel& panel : c.layout.panels) {
+        nlohmann::json segments = nlohmann::json::array();
+        for (const cross::Segment& s : panel.segments)
+          segments.push_back({name_of(s.format), s.k_begin, s.k_end});
+        panels.push_back({{"row_begin", panel.row_begin}, {"rows", panel.rows}, {"segments", segments}});
+      }
+      list.push_back({{"name", c.name}, {"dropped", c.dropped}, {"shapes", shapes}, {"panels", panels}});
+    }
+    return nlohmann::json({{"bands",
+                            {{"dense", plan_.decision.blocks_dense},
+                             {"swing", plan_.decision.blocks_swing},
+                             {"sparse", plan_.decision.blocks_sparse},
+                             {"empty", plan_.decision.blocks_empty}}},
+                           {"candidates", list}})
+        .dump();
+  }
+  std::string dump_options() const {
+    nlohmann::json list = nlohmann::json::array();
+    for (const Option& option : options_considered_)
+      list.push_back({{"name", option.name}, {"us", option.us}});
+    return nlohmann::json({{"tokens", options_.tokens}, {"options", list}, {"stored", choice_.stored}})
+        .dump();
+  }
+  std::string dump_schedule() const {
+    nlohmann::json list = nlohmann::json::array();
+    for (const Variant& v : plan_.variants) {
+      nlohmann::json workers = nlohmann::json::array();
+      for (const auto& worker : v.schedule) {
+        nlohmann::json pieces = nlohmann::json::array();
+        for (const PlanPiece& piece : worker) pieces.push_back({piece.item, piece.panel});
+        workers.push_back(pieces);
+      }
+      list.push_back({{"tokens", v.tokens}, {"policy", v.policy}, {"workers", workers}});
+    }
+    return list.dump();
+  }
+
+  /// The dense library at one token count.
+  struct DenseQuote {
+    std::string library;
+    double predicted_us = 0;
+    double measured_us = 0;
+    double us() const { return measured_us > 0 ? measured_us : predicted_us; }
+  };
+
+  const LayerRequest& request_;
+  const LayerContext& context_;
+  const CompileOptions& options_;
+  kernels::Arithmetic arithmetic_;
+  LayerPlan plan_;
+  MatrixAnalysis analysis_;
+  int panel_rows_ = 0;
+  std::vector<std::int32_t> row_order_;  ///< of the reorder stage; empty when natural
+  BlockCounts natural_, sorted_;
+  std::vector<LayoutCandidate> candidates_;
+  std::vector<std::size_t> ranked_;
+  std::vector<Packed> packed_;
+  std::vector<DenseQuote> dense_;
+  std::vector<Option> options_considered_;  ///< dense, then packed_
+  Choice choice_;
+};
+
+}  // namespace
+
+LayerPlan compile_layer(const LayerRequest& request, const LayerContext& context) {
+  return LayerCompiler(request, context).run();
+}
+
+}  // namespace cross::compiler

@@ -1,0 +1,196 @@
+#include "cross/profile.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/atomic_file.h"
+#include "base/strict_json.h"
+#include "cross/error.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace cross {
+namespace {
+
+using nlohmann::json;
+
+/// Linear between points on the running maximum of their prices.
+double at_density(const std::vector<PricePoint>& points, double density) {
+  double previous_density = points.front().density;
+  double previous = points.front().ns_per_element;
+  if (density <= previous_density) return previous;
+  for (const PricePoint& point : points) {
+    const double price = std::max(previous, point.ns_per_element);
+    if (density <= point.density) {
+      const double span = point.density - previous_density;
+      const double share = span > 0 ? (density - previous_density) / span : 1.0;
+      return previous + share * (price - previous);
+    }
+    previous = price;
+    previous_density = point.density;
+  }
+  // Past the last point the work goes on growing with the kept values.
+  return previous * density / previous_density;
+}
+
+double number(const json& value, const std::string& where) {
+  if (!value.is_number() || !std::isfinite(value.get<double>()) || value.get<double>() < 0)
+    throw InputError(fmt::format("{} must be a number that is not negative", where));
+  return value.get<double>();
+}
+
+const json& field(const json& object, const char* name, const std::string& where) {
+  if (!object.is_object() || !object.contains(name))
+    throw InputError(fmt::format("{}: \"{}\" is missing", where, name));
+  return object.at(name);
+}
+
+std::string text_field(const json& object, const char* name, const std::string& where) {
+  const json& value = field(object, name, where);
+  if (!value.is_string()) throw InputError(fmt::format("{}: \"{}\" must be a string", where, name));
+  return value.get<std::string>();
+}
+
+int int_field(const json& object, const char* name, const std::string& where) {
+  const double value = number(field(object, name, where), fmt::format("{}: \"{}\"", where, name));
+  if (value > 1e9 || value != std::floor(value))
+    throw InputError(fmt::format("{}: \"{}\" is no count", where, name));
+  return static_cast<int>(value);
+}
+
+}  // namespace
+
+std::string ProfileKey::text() const {
+  return fmt::format("{} {}, {}, {} threads, kernel table {}, {}", device, name, isa, threads, kernel_table,
+                     libraries);
+}
+
+std::string ProfileKey::file_name() const {
+  const std::string all = text();
+  return fmt::format("{}-{}-{}-{:08x}.json", device, isa, threads,
+                     static_cast<std::uint32_t>(XXH3_64bits(all.data(), all.size())));
+}
+
+std::optional<double> CostProfile::price(std::string_view kernel, std::string_view arithmetic, double density,
+                                         std::int64_t tokens) const {
+  const PriceCurve* below = nullptr;
+  const PriceCurve* above = nullptr;
+  for (const PriceCurve& curve : curves) {
+    if (curve.kernel != kernel || curve.arithmetic != arithmetic || curve.points.empty()) continue;
+    if (curve.tokens <= tokens && (below == nullptr || curve.tokens > below->tokens)) below = &curve;
+    if (curve.tokens >= tokens && (above == nullptr || curve.tokens < above->tokens)) above = &curve;
+  }
+  if (below == nullptr && above == nullptr) return std::nullopt;
+  if (above == nullptr) {
+    const double factor = static_cast<double>(tokens) / static_cast<double>(below->tokens);
+    return at_density(below->points, density) * factor;
+  }
+  if (below == nullptr || below == above) return at_density(above->points, density);
+  const double share =
+      static_cast<double>(tokens - below->tokens) / static_cast<double>(above->tokens - below->tokens);
+  const double low = at_density(below->points, density);
+  return low + share * (at_density(above->points, density) - low);
+}
+
+double CostProfile::noise() const {
+  std::vector<double> spreads;
+  for (const PriceCurve& curve : curves)
+    for (const PricePoint& point : curve.points) spreads.push_back(point.spread);
+  if (spreads.empty()) return 0;
+  const auto middle = spreads.begin() + static_cast<std::ptrdiff_t>(spreads.size() / 2);
+  std::nth_element(spreads.begin(), middle, spreads.end());
+  return *middle;
+}
+
+CostProfile CostProfile::load(const std::filesystem::path& path) {
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream)
+    throw UsageError(fmt::format("{}: no such profile; `cross calibrate` makes one", path.string()));
+  std::ostringstream text;
+  text << stream.rdbuf();
+  return parse(text.str(), path.string());
+}
+
+CostProfile CostProfile::parse(std::string_view text, const std::string& name) {
+  const json root = base::parse_strict_json(text, name);
+  CostProfile profile;
+  if (int_field(root, "cross_profile", name) != 1)
+    throw InputError(name + ": is a profile of another version");
+  const json& key = field(root, "key", name);
+  profile.key = {text_field(key, "device", name),      text_field(key, "name", name),
+                 text_field(key, "isa", name),         int_field(key, "threads", name),
+                 int_field(key, "kernel_table", name), text_field(key, "libraries", name)};
+  profile.source = text_field(root, "source", name);
+  const json& curves = field(root, "curves", name);
+  if (!curves.is_array()) throw InputError(name + ": \"curves\" must be an array");
+  for (const json& entry : curves) {
+    PriceCurve curve{text_field(entry, "kernel", name),
+                     text_field(entry, "arithmetic", name),
+                     int_field(entry, "tokens", name),
+                     {}};
+    const std::string where =
+        fmt::format("{}: curve {} {} at {} tokens", name, curve.kernel, curve.arithmetic, curve.tokens);
+    const json& points = field(entry, "points", where);
+    if (!points.is_array()) throw InputError(where + ": \"points\" must be an array");
+    for (const json& point : points) {
+      if (!point.is_array() || point.size() != 3)
+        throw InputError(where + ": a point must be [density, ns, spread]");
+      curve.points.push_back({number(point[0], where), number(point[1], where), number(point[2], where)});
+      const std::size_t n = curve.points.size();
+      if (n > 1 && curve.points[n - 1].density <= curve.points[n - 2].density)
+        throw InputError(where + ": densities must ascend");
+    }
+    if (curve.points.empty() || curve.tokens < 1) throw InputError(where + ": has no points or no tokens");
+    profile.curves.push_back(std::move(curve));
+  }
+  return profile;
+}
+
+void CostProfile::save(const std::filesystem::path& path) const {
+  json curves_json = json::array();
+  for (const PriceCurve& curve : curves) {
+    json points = json::array();
+    const auto short_number = [](double value) { return std::round(value * 1e6) / 1e6; };
+    for (const PricePoint& p : curve.points)
+      points.push_back({p.density, short_number(p.ns_per_element), short_number(p.spread)});
+    curves_json.push_back({{"kernel", curve.kernel},
+                           {"arithmetic", curve.arithmetic},
+                           {"tokens", curve.tokens},
+                           {"points", points}});
+  }
+  const json root = {{"cross_profile", 1},
+                     {"key",
+                      {{"device", key.device},
+                       {"name", key.name},
+                       {"isa", key.isa},
+                       {"threads", key.threads},
+                       {"kernel_table", key.kernel_table},
+                       {"libraries", key.libraries}}},
+                     {"source", source},
+                     {"unit", "ns of wall time per element of W, all threads busy, weights from memory"},
+                     {"curves", curves_json}};
+  std::filesystem::create_directories(path.parent_path());
+  base::AtomicFile file(path);
+  file.write(root.dump());
+  file.commit();
+}
+
+std::filesystem::path profile_folder() {
+  const auto variable = [](const char* name) -> std::filesystem::path {
+    const char* value = std::getenv(name);
+    return value != nullptr ? value : "";
+  };
+  if (const auto folder = variable("CROSS_PROFILE_DIR"); !folder.empty()) return folder;
+  if (const auto cache = variable("XDG_CACHE_HOME"); !cache.empty()) return cache / "cross" / "profiles";
+  const auto home = variable("HOME");
+  return (home.empty() ? std::filesystem::path("/tmp") : home) / ".cache" / "cross" / "profiles";
+}
+
+}  // namespace cross

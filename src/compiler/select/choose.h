@@ -1,0 +1,33 @@
+// Compare: measure the best candidates against dense, and decide.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cross/plan.h"
+
+namespace cross::compiler {
+
+/// One way of running the layer at every token count, measured or predicted.
+struct Option {
+  std::string name;
+  std::vector<double> us;  ///< per token count
+  bool dense = false;
+};
+
+struct Choice {
+  std::vector<std::size_t> stored;      ///< options to store, at most `copies`
+  std::vector<std::size_t> per_tokens;  ///< option that serves each token count: an element of `stored`
+};
+
+/// Chooses at most `copies` options so that no token count is slower than dense and the rest is fastest:
+///
+///     minimise over S, |S| ≤ copies:  Σ_t log min_{o in S} us(o, t)
+///     subject to                      min_{o in S} us(o, t) ≤ us(dense, t)   for every t
+///
+/// Exactly one option is dense; {dense} always qualifies. Ties go to fewer copies, then to the earlier
+/// options.
+Choice choose(const std::vector<Option>& options, int copies);
+
+}  // namespace cross::compiler

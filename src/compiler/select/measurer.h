@@ -1,0 +1,26 @@
+// The device as the compiler sees it: something that can be timed. Implemented by the driver on top of the
+// runtime, which the compiler must not know.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cross/plan.h"
+
+namespace cross::compiler {
+
+class Measurer {
+ public:
+  virtual ~Measurer() = default;
+  /// Names of the dense libraries of this build.
+  virtual std::vector<std::string> libraries() const = 0;
+  /// Median µs of y = x·Wᵀ + bias for `layer` at `tokens`, weights dropped from the caches before each
+  /// repetition.
+  virtual double layer_us(const LayerPlan& layer, DType dtype, std::int64_t tokens) = 0;
+  /// The same through a dense library, with arbitrary weights of that shape.
+  virtual double dense_us(const std::string& library, DType dtype, std::int64_t rows, std::int64_t cols,
+                          bool bias, std::int64_t tokens) = 0;
+};
+
+}  // namespace cross::compiler
