@@ -1,0 +1,86 @@
+#include "driver/measure.h"
+
+#include "base/normal_source.h"
+#include "cross/error.h"
+#include "kernels/dense/dense_product.h"
+
+namespace cross::driver {
+
+std::span<std::byte> AlignedBuffer::get(std::size_t bytes) {
+  if (bytes_.size() < bytes + 64) bytes_.resize(bytes + 64);
+  const auto address = reinterpret_cast<std::uintptr_t>(bytes_.data());
+  return {bytes_.data() + (64 - address % 64) % 64, bytes};
+}
+
+std::vector<std::byte> make_activations(DType dtype, std::int64_t tokens, std::int64_t cols,
+                                        std::uint64_t seed) {
+  std::vector<std::byte> x(static_cast<std::size_t>(tokens * cols) * size_of(dtype));
+  base::NormalSource normal(seed);
+  // A period that no power-of-two stride divides is random enough, and drawing millions of values takes
+  // longer than the products to be timed.
+  float period[1021];
+  for (float& value : period) value = normal.next();
+  for (std::int64_t i = 0; i < tokens * cols; ++i) {
+    const float value = period[i % 1021];
+    if (dtype == DType::fp32)
+      reinterpret_cast<float*>(x.data())[i] = value;
+    else
+      reinterpret_cast<std::uint16_t*>(x.data())[i] = bf16_from_float(value);
+  }
+  return x;
+}
+
+std::vector<std::string> MachineMeasurer::libraries() const {
+  std::vector<std::string> names;
+  for (const auto library : kernels::dense_libraries()) names.emplace_back(name_of(library));
+  return names;
+}
+
+namespace {
+
+/// Compiling must not take much longer than reading the weights: few repetitions of long products.
+constexpr TimingOptions while_compiling = {.least = 3, .most = 25, .seconds = 0.03};
+
+}  // namespace
+
+Timing MachineMeasurer::time_layer(const LayerPlan& layer, DType dtype, std::int64_t tokens) {
+  Plan plan;
+  plan.dtype = dtype;
+  plan.layers.push_back(layer);
+  Session session(plan, executor_);
+  const auto x = make_activations(dtype, tokens, layer.cols);
+  std::vector<std::byte> y(static_cast<std::size_t>(tokens * layer.rows) * size_of(dtype));
+  RunArgs args;
+  args.x = x.data();
+  args.y = y.data();
+  args.tokens = tokens;
+  args.workspace = workspace_.get(session.workspace_bytes(0, tokens));
+  return time_cold(
+      executor_, [&] { drop_from_caches(session.weights(0, tokens)); }, [&] { session.run(0, args); },
+      while_compiling);
+}
+
+double MachineMeasurer::dense_us(const std::string& library, DType dtype, std::int64_t rows,
+                                 std::int64_t cols, bool bias, std::int64_t tokens) {
+  const auto key = std::make_tuple(library, dtype, rows, cols, bias, tokens);
+  if (const auto found = dense_.find(key); found != dense_.end()) return found->second;
+  const auto which = kernels::dense_library_from_name(library);
+  if (!which) throw InternalError("measure: unknown dense library " + library);
+  const std::vector<float> zeros(bias ? static_cast<std::size_t>(rows) : 0);
+  const auto product = kernels::make_dense_product(*which, {.dtype = dtype,
+                                                            .rows = rows,
+                                                            .cols = cols,
+                                                            .tokens = tokens,
+                                                            .threads = executor_.workers(),
+                                                            .weights = nullptr,
+                                                            .bias = bias ? zeros.data() : nullptr});
+  const auto x = make_activations(dtype, tokens, cols);
+  std::vector<std::byte> y(static_cast<std::size_t>(tokens * rows) * size_of(dtype));
+  const Timing timing = time_cold(
+      executor_, [&] { drop_from_caches(product->packed()); }, [&] { product->run(x.data(), y.data()); },
+      while_compiling);
+  dense_[key] = timing.median_us;
+  return timing.median_us;
+}
+
+}  // namespace cross::driver

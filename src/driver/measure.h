@@ -1,0 +1,51 @@
+// Times layers and dense products on this machine: the compiler's Measurer, built on the runtime.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "compiler/select/measurer.h"
+#include "cross/executor.h"
+#include "cross/session.h"
+#include "driver/machine.h"
+
+namespace cross::driver {
+
+/// Memory aligned for kernels, reused between calls.
+class AlignedBuffer {
+ public:
+  std::span<std::byte> get(std::size_t bytes);  ///< contents are unspecified
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+/// Activations for timing and checking: deterministic, standard-normal-like, in the plan's dtype.
+std::vector<std::byte> make_activations(DType dtype, std::int64_t tokens, std::int64_t cols,
+                                        std::uint64_t seed = 1);
+
+/// Measures on the executor's threads. Dense products are measured once per shape and remembered: layers of
+/// one model repeat shapes.
+class MachineMeasurer final : public compiler::Measurer {
+ public:
+  explicit MachineMeasurer(Executor& executor) : executor_(executor) {}
+  std::vector<std::string> libraries() const override;
+  double layer_us(const LayerPlan& layer, DType dtype, std::int64_t tokens) override {
+    return time_layer(layer, dtype, tokens).median_us;
+  }
+  /// Forgets the dense times remembered so far.
+  void forget() { dense_.clear(); }
+  Timing time_layer(const LayerPlan& layer, DType dtype, std::int64_t tokens);
+  double dense_us(const std::string& library, DType dtype, std::int64_t rows, std::int64_t cols, bool bias,
+                  std::int64_t tokens) override;
+
+ private:
+  Executor& executor_;
+  AlignedBuffer workspace_;
+  std::map<std::tuple<std::string, DType, std::int64_t, std::int64_t, bool, std::int64_t>, double> dense_;
+};
+
+}  // namespace cross::driver

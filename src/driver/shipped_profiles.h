@@ -1,0 +1,12 @@
+// Profiles that come with the library, for machines that were never calibrated.
+#pragma once
+
+#include "cross/profile.h"
+
+namespace cross::driver {
+
+/// The shipped profile nearest to `machine`: same ISA if there is one, else the best lower ISA. Its `source`
+/// says what it was measured on.
+CostProfile shipped_profile(const ProfileKey& machine);
+
+}  // namespace cross::driver
