@@ -1,0 +1,162 @@
+// cross calibrate: measures every kernel of this machine and stores the prices.
+#include "cross/calibrate.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+
+#include "base/quote.h"
+#include "commands.h"
+#include "console.h"
+#include "cross/error.h"
+#include "files.h"
+#include "options.h"
+#include "progress.h"
+#include "table.h"
+
+namespace cross::cli {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+struct Options {
+  CommonOptions common;
+  std::string output, device = "cpu";
+  CalibrateOptions calibrate;
+};
+
+bool is_dense(const PriceCurve& curve) { return curve.kernel.starts_with("dense."); }
+
+/// Least price of the dense libraries for a curve's dtype and token count.
+std::optional<double> dense_price(const CostProfile& profile, const PriceCurve& curve) {
+  std::optional<double> least;
+  for (const PriceCurve& dense : profile.curves) {
+    if (!is_dense(dense) || dense.tokens != curve.tokens || dense.points.empty()) continue;
+    if (!curve.arithmetic.starts_with(dense.arithmetic)) continue;
+    const double price = dense.points.front().ns_per_element;
+    if (!least || price < *least) least = price;
+  }
+  return least;
+}
+
+/// From which sparsity on a kernel costs less than dense, in whole percent; nullopt: never.
+std::optional<int> break_even(const CostProfile& profile, const PriceCurve& curve) {
+  const auto dense = dense_price(profile, curve);
+  if (!dense) return std::nullopt;
+  for (int sparsity = 0; sparsity < 100; ++sparsity) {
+    const auto price = profile.price(curve.kernel, curve.arithmetic, 1 - sparsity / 100.0, curve.tokens);
+    if (price && *price < *dense) return sparsity;
+  }
+  return std::nullopt;
+}
+
+std::string report_text(const CostProfile& profile, const std::string& path, double seconds) {
+  std::set<std::int64_t> tokens;
+  for (const PriceCurve& curve : profile.curves) tokens.insert(curve.tokens);
+  std::vector<std::string> headings = {"cheaper than dense from", "<arithmetic"};
+  for (const std::int64_t count : tokens) headings.push_back(fmt::format("{} tok", count));
+  Table table(headings);
+  std::set<std::pair<std::string, std::string>> seen;
+  for (const PriceCurve& row : profile.curves) {
+    if (is_dense(row) || !seen.emplace(row.kernel, row.arithmetic).second) continue;
+    std::vector<std::string> cells = {row.kernel, row.arithmetic};
+    for (const std::int64_t count : tokens) {
+      const auto curve = std::find_if(profile.curves.begin(), profile.curves.end(), [&](const PriceCurve& c) {
+        return c.kernel == row.kernel && c.arithmetic == row.arithmetic && c.tokens == count;
+      });
+      if (curve == profile.curves.end()) {
+        cells.emplace_back("");
+        continue;
+      }
+      const auto sparsity = break_even(profile, *curve);
+      cells.push_back(sparsity ? fmt::format("{} %", *sparsity) : "never");
+    }
+    table.add(std::move(cells));
+  }
+  return table.text() + fmt::format("\n{}\nmeasured in {:.0f} s, median spread {:.1f} %; stored in {}\n",
+                                    base::printable(profile.key.text()), seconds, 100 * profile.noise(),
+                                    base::printable(path));
+}
+
+json report_json(const CostProfile& profile, const std::string& path, double seconds) {
+  json curves = json::array();
+  for (const PriceCurve& curve : profile.curves) {
+    json points = json::array();
+    for (const PricePoint& point : curve.points)
+      points.push_back(
+          {{"density", point.density}, {"ns_per_element", point.ns_per_element}, {"spread", point.spread}});
+    json entry = {{"kernel", curve.kernel},
+                  {"arithmetic", curve.arithmetic},
+                  {"tokens", curve.tokens},
+                  {"points", points}};
+    if (!is_dense(curve)) {
+      const auto sparsity = break_even(profile, curve);
+      entry["cheaper_than_dense_from"] = sparsity ? json(*sparsity / 100.0) : json(nullptr);
+    }
+    curves.push_back(std::move(entry));
+  }
+  return {{"profile", path},
+          {"device", profile.key.device},
+          {"cpu", profile.key.name},
+          {"isa", profile.key.isa},
+          {"threads", profile.key.threads},
+          {"libraries", profile.key.libraries},
+          {"noise", profile.noise()},
+          {"seconds", seconds},
+          {"curves", curves}};
+}
+
+void run(const Options& options) {
+  check_device(options.device);
+  if (!options.output.empty()) check_output(options.output, {});
+  const auto start = std::chrono::steady_clock::now();
+  CostProfile profile;
+  {
+    Progress progress("calibrate", options.common.quiet);
+    CalibrateOptions calibrate_options = options.calibrate;
+    calibrate_options.on_step = [&](std::size_t done, std::size_t total, std::string_view kernel) {
+      progress.step(done, total, kernel);
+    };
+    profile = calibrate(calibrate_options);
+  }
+  std::filesystem::path path = options.output;
+  if (path.empty()) {
+    std::error_code error;
+    std::filesystem::create_directories(profile_folder(), error);
+    if (error)
+      throw InputError(fmt::format("{}: cannot make the folder of profiles: {}", profile_folder().string(),
+                                   error.message()));
+    path = profile_folder() / profile.key.file_name();
+  }
+  profile.save(path);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (options.common.json)
+    print_json(report_json(profile, path.string(), seconds));
+  else
+    print(report_text(profile, path.string(), seconds));
+}
+
+}  // namespace
+
+void add_calibrate(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "calibrate",
+      "measure every kernel of this machine, for `compile` to decide with; takes a minute or two");
+  add_device(*command, options->device);
+  add_threads(*command, options->calibrate.threads);
+  command->add_flag("--quick", options->calibrate.quick, "few points: for a first look, not for decisions");
+  command->add_option("-o,--output", options->output, "profile to write instead of this machine's stored one")
+      ->type_name("FILE");
+  add_common(*command, options->common, "cross calibrate --threads 2");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace cross::cli

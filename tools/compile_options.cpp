@@ -1,0 +1,58 @@
+#include "compile_options.h"
+
+#include "options.h"
+#include "progress.h"
+
+namespace cross::cli {
+
+void add_compile_flags(CLI::App& command, CompileFlags& flags) {
+  add_device(command, flags.device);
+  command.add_option("--dtype", flags.dtype, "of weights and activations: fp32 (default) or bf16")
+      ->type_name("TYPE");
+  add_tokens(command, flags.tokens, "token counts to decide for (default 1,128); any other count runs too");
+  add_threads(command, flags.options.threads);
+  command
+      .add_option("--copies", flags.options.copies,
+                  "formats that a layer may be stored in at once, for different token counts (default 1)")
+      ->type_name("N");
+  command
+      .add_option("--policy", flags.options.policy,
+                  "balance: same, paired, longest_first, or auto (default): the least predicted imbalance")
+      ->type_name("NAME");
+  command
+      .add_option("--format", flags.options.format,
+                  "force a format, for experiments: mixed, dense, index8, bitmap, n_m, block, dense_panel")
+      ->type_name("NAME");
+  command.add_flag("--no-measure", flags.no_measure,
+                   "decide by the cost model alone, without timing candidates");
+  command.add_option("--profile", flags.options.profile, "cost profile to use instead of this machine's")
+      ->type_name("FILE");
+  add_selection(command, flags.options.selection);
+  add_seed(command, flags.load);
+}
+
+std::string first_compile_flag(const CLI::App& command) {
+  for (const char* name : {"--dtype", "--copies", "--policy", "--format", "--no-measure", "--profile",
+                           "--include", "--exclude", "--seed"})
+    if (command.count(name) > 0) return name;
+  return {};
+}
+
+CompileOptions compile_options(const CompileFlags& flags) {
+  check_device(flags.device);
+  CompileOptions options = flags.options;
+  options.dtype = parse_plan_dtype(flags.dtype);
+  if (!flags.tokens.empty()) options.tokens = parse_tokens(flags.tokens);
+  options.measure = !flags.no_measure;
+  return options;
+}
+
+Plan compile_with_progress(const Model& model, CompileOptions options, bool quiet) {
+  Progress progress("compile", quiet);
+  options.on_layer = [&](std::size_t done, std::size_t total, std::string_view layer) {
+    progress.step(done, total, layer);
+  };
+  return compile(model, options);
+}
+
+}  // namespace cross::cli

@@ -1,0 +1,40 @@
+// Options that several subcommands share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cross/dtype.h"
+#include "cross/model.h"
+
+namespace cross::cli {
+
+struct CommonOptions {
+  bool json = false;
+  bool quiet = false;
+};
+
+/// --json and --quiet, and an example below the help.
+void add_common(CLI::App& command, CommonOptions& options, const std::string& example);
+
+/// --include and --exclude.
+void add_selection(CLI::App& command, Selection& selection);
+/// --seed of a pattern's values.
+void add_seed(CLI::App& command, LoadOptions& options);
+void add_threads(CLI::App& command, int& threads);
+void add_tokens(CLI::App& command, std::string& tokens, const std::string& help);
+/// --layer, which may be repeated.
+void add_layers(CLI::App& command, std::vector<std::string>& layers);
+/// --device, for check_device.
+void add_device(CLI::App& command, std::string& device);
+
+/// "1,8,128"; an empty text is no counts. UsageError for anything else.
+std::vector<std::int64_t> parse_tokens(const std::string& text);
+/// fp32 or bf16; UsageError for anything else.
+DType parse_plan_dtype(const std::string& text);
+/// DeviceError for devices that this build lacks, UsageError for unknown ones.
+void check_device(const std::string& device);
+
+}  // namespace cross::cli
