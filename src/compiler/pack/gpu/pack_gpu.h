@@ -1,0 +1,29 @@
+// pack for the CUDA device family: a weight matrix → one blob (plan/formats/gpu/packed.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cross/dtype.h"
+#include "cross/format.h"
+#include "cross/matrix.h"
+
+namespace cross::compiler {
+
+/// What packing must know of the GPU: work is dealt to its SMs when it is packed.
+struct GpuTarget {
+  int sms = 132;
+  std::size_t shared_bytes = 232448;  ///< per block, the opt-in limit
+};
+
+/// Why `format` cannot hold the matrix, or empty. 2:4 needs its pattern; all need rows, cols ≥ 1.
+std::string gpu_format_refuses(const MatrixView& weight, DType plan_dtype, Format format);
+
+/// Packs the weights, rounded to `plan_dtype` (bf16 or fp16), with work dealt to `target`. @param kept receives the
+/// number of kept weights. Deterministic.
+std::vector<std::byte> pack_gpu(const MatrixView& weight, DType plan_dtype, Format format, const GpuTarget& target,
+                                int threads, std::int64_t& kept);
+
+}  // namespace cross::compiler
