@@ -36,7 +36,7 @@ double measure_bandwidth(Executor& executor) {
     const std::size_t begin = buffer.size() * static_cast<std::size_t>(worker) / workers;
     const std::size_t end = buffer.size() * (static_cast<std::size_t>(worker) + 1) / workers;
     // Eight sums: one chain of additions would be slower than memory.
-    std::uint64_t sum[8] = {};
+    std::uint64_t sum[16] = {};
     for (std::size_t i = begin; i + 8 <= end; i += 8)
       for (std::size_t j = 0; j < 8; ++j) sum[j] += buffer[i + j];
     for (const std::uint64_t s : sum) sink += s;

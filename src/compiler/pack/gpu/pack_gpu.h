@@ -16,6 +16,9 @@ namespace cross::compiler {
 struct GpuTarget {
   int sms = 132;
   std::size_t shared_bytes = 232448;  ///< per block, the opt-in limit
+  /// Token count that must run from the packed copy: more tokens need more of X in shared memory, hence more K groups
+  /// and partial sums.
+  std::int64_t tokens = 8;
 };
 
 /// Why `format` cannot hold the matrix, or empty. 2:4 needs its pattern; all need rows, cols ≥ 1.

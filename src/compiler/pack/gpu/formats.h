@@ -1,0 +1,11 @@
+// The packers of the CUDA device family's formats; pack_gpu picks one.
+#pragma once
+
+#include "compiler/pack/gpu/pack_gpu.h"
+
+namespace cross::compiler {
+
+std::vector<std::byte> pack_gather8(const MatrixView& weight, DType dtype, const GpuTarget& target, int threads,
+                                    std::int64_t& kept);
+
+}  // namespace cross::compiler

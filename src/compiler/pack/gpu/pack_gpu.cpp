@@ -1,0 +1,58 @@
+#include "compiler/pack/gpu/pack_gpu.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "compiler/pack/gpu/formats.h"
+#include "compiler/pack/gpu/kept_rows.h"
+#include "cross/error.h"
+
+namespace cross::compiler {
+
+std::vector<std::int32_t> rows_by_count(const std::vector<std::int64_t>& count) {
+  std::vector<std::int32_t> order(count.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
+    return count[static_cast<std::size_t>(a)] > count[static_cast<std::size_t>(b)];
+  });
+  return order;
+}
+
+std::vector<std::int64_t> count_rows(const MatrixView& weight, DType dtype, int threads) {
+  std::vector<std::int64_t> count(static_cast<std::size_t>(weight.rows));
+#pragma omp parallel for schedule(static) num_threads(threads)
+  for (std::int64_t r = 0; r < weight.rows; ++r) {
+    std::int64_t sum = 0;
+    for (std::int64_t c = 0; c < weight.cols; ++c) sum += half_bits(weight, dtype, r, c) != 0 ? 1 : 0;
+    count[static_cast<std::size_t>(r)] = sum;
+  }
+  return count;
+}
+
+std::string gpu_format_refuses(const MatrixView& weight, DType plan_dtype, Format format) {
+  if (std::find(std::begin(gpu_formats), std::end(gpu_formats), format) == std::end(gpu_formats))
+    return fmt::format("{} is no format of the CUDA device family", name_of(format));
+  if (plan_dtype == DType::fp32) return "it holds 16-bit values only";
+  if (weight.rows < 1 || weight.cols < 1) return "the matrix is empty";
+  if (weight.rows > std::numeric_limits<std::int32_t>::max() - 8 || weight.cols > std::numeric_limits<std::int32_t>::max() - 8)
+    return "the matrix has more than 2^31 rows or columns";
+  if (format != Format::gather8) return fmt::format("{} cannot be packed yet", name_of(format));
+  return {};
+}
+
+std::vector<std::byte> pack_gpu(const MatrixView& weight, DType plan_dtype, Format format, const GpuTarget& target,
+                                int threads, std::int64_t& kept) {
+  if (const std::string why = gpu_format_refuses(weight, plan_dtype, format); !why.empty())
+    throw InternalError("pack: " + why);
+  switch (format) {
+    case Format::gather8:
+      return pack_gather8(weight, plan_dtype, target, threads, kept);
+    default:
+      throw InternalError("pack: not a format of the CUDA device family");
+  }
+}
+
+}  // namespace cross::compiler

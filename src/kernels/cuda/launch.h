@@ -1,0 +1,39 @@
+// Launching a kernel with dynamic shared memory, and with programmatic dependent launch where asked for.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+
+namespace cross::kernels::cuda {
+
+/// Shared memory per block that the current device allows; asked once per thread and device.
+std::size_t opt_in_shared_bytes();
+
+/// Raises the kernel's limit once, then launches. Returns a cudaError_t.
+template <class... Params>
+int launch(void (*kernel)(Params...), int blocks, int threads, std::size_t shared, void* stream, bool overlap,
+           const Params&... params) {
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(static_cast<unsigned>(blocks));
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.dynamicSmemBytes = shared;
+  config.stream = static_cast<cudaStream_t>(stream);
+  cudaLaunchAttribute attribute = {};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
+  config.attrs = &attribute;
+  config.numAttrs = overlap ? 1 : 0;
+  const auto* symbol = reinterpret_cast<const void*>(kernel);
+  if (shared > 48 * 1024) {
+    // Cheap next to the launch, and the attribute belongs to the current device: no state to keep.
+    if (const cudaError_t error = cudaFuncSetAttribute(symbol, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                                       static_cast<int>(shared));
+        error != cudaSuccess)
+      return error;
+  }
+  void* arguments[] = {const_cast<void*>(static_cast<const void*>(&params))...};
+  return cudaLaunchKernelExC(&config, symbol, arguments);
+}
+
+}  // namespace cross::kernels::cuda

@@ -1,0 +1,11 @@
+// The rows of the CUDA kernel table, one per kernel and architecture.
+#pragma once
+
+#include "kernels/cuda/gpu_kernel.h"
+
+namespace cross::kernels::cuda {
+
+GpuKernel gather8_sm80();
+GpuKernel gather8_sm90();
+
+}  // namespace cross::kernels::cuda

@@ -1,0 +1,37 @@
+#include "plan/formats/gpu/packed.h"
+
+#include <fmt/format.h>
+
+#include "cross/error.h"
+#include "plan/formats/gpu/blob.h"
+#include "plan/formats/gpu/gather8.h"
+
+namespace cross::formats::gpu {
+
+std::string check(std::span<const std::byte> blob, Format format, std::int64_t rows, std::int64_t cols) {
+  if (blob.size() < sizeof(BlobHeader)) return fmt::format("{} bytes are too few for a header", blob.size());
+  const auto header = read_header<BlobHeader>(blob);
+  if (header.format != static_cast<std::uint32_t>(format))
+    return fmt::format("the header says format {}, not {}", header.format, name_of(format));
+  if (header.rows != rows || header.cols != cols)
+    return fmt::format("the header says {}x{}, not {}x{}", header.rows, header.cols, rows, cols);
+  if (header.blob_bytes != blob.size())
+    return fmt::format("the header says {} bytes, there are {}", header.blob_bytes, blob.size());
+  switch (format) {
+    case Format::gather8:
+      return check_gather8(blob, rows, cols);
+    default:
+      return fmt::format("format {} is not one of the CUDA device family", name_of(format));
+  }
+}
+
+void decode(std::span<const std::byte> blob, const Visitor& visit) {
+  switch (static_cast<Format>(read_header<BlobHeader>(blob).format)) {
+    case Format::gather8:
+      return decode_gather8(blob, visit);
+    default:
+      throw InternalError("decode: not a format of the CUDA device family");
+  }
+}
+
+}  // namespace cross::formats::gpu
