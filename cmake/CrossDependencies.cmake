@@ -1,11 +1,40 @@
 # Every dependency and what it is for; CONTRIBUTING.md says why each was chosen.
+# CROSS_DEPENDENCY_DIR: a folder with include/ and lib/ for machines without these packages and without a network
+# (scripts/carry_headers.sh fills one). What the system has goes first.
+set(CROSS_DEPENDENCY_DIR "" CACHE PATH "Folder with carried headers and libraries")
+set(carried_include)
+set(carried_lib)
+if(CROSS_DEPENDENCY_DIR)
+  get_filename_component(carried ${CROSS_DEPENDENCY_DIR} ABSOLUTE BASE_DIR ${PROJECT_SOURCE_DIR})
+  set(carried_include ${carried}/include)
+  set(carried_lib ${carried}/lib)
+endif()
+
+# cross_header_only(target package version header definition...): the package, else its carried headers.
+function(cross_header_only target package version header)
+  find_package(${package} ${version} QUIET GLOBAL)
+  if(TARGET ${target})
+    return()
+  endif()
+  find_path(CROSS_CARRIED_${package} ${header} PATHS ${carried_include} NO_DEFAULT_PATH)
+  if(NOT CROSS_CARRIED_${package})
+    message(FATAL_ERROR "${package} not found, neither installed nor in CROSS_DEPENDENCY_DIR (${header})")
+  endif()
+  add_library(${target} INTERFACE IMPORTED GLOBAL)
+  target_include_directories(${target} INTERFACE ${CROSS_CARRIED_${package}})
+  target_compile_definitions(${target} INTERFACE ${ARGN})
+endfunction()
+
 find_package(Threads REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS CXX)   # the default executor; shared with the dense libraries
-find_package(nlohmann_json 3.9 REQUIRED)       # JSON: model headers, plans, profiles, --json
-find_package(fmt REQUIRED)                     # text formatting
-find_path(XXHASH_INCLUDE_DIR xxhash.h REQUIRED) # checksums of plans (header-only use)
-find_library(SLEEF_LIBRARY sleef REQUIRED)     # vectorised exp, tanh, erf in the epilogues
-find_path(SLEEF_INCLUDE_DIR sleef.h REQUIRED)
+cross_header_only(nlohmann_json::nlohmann_json nlohmann_json 3.9 nlohmann/json.hpp) # model headers, plans, --json
+cross_header_only(fmt::fmt-header-only fmt "" fmt/format.h FMT_HEADER_ONLY=1)         # text formatting
+if(CROSS_TOOLS OR CROSS_BENCH)
+  cross_header_only(CLI11::CLI11 CLI11 "" CLI/CLI.hpp)                                # options of the command line
+endif()
+find_path(XXHASH_INCLUDE_DIR xxhash.h PATHS ${carried_include} REQUIRED) # checksums of plans (header-only use)
+find_library(SLEEF_LIBRARY sleef PATHS ${carried_lib} REQUIRED)           # exp, tanh, erf in the epilogues
+find_path(SLEEF_INCLUDE_DIR sleef.h PATHS ${carried_include} REQUIRED)
 
 if(CROSS_ONEDNN)
   find_package(dnnl QUIET)

@@ -48,6 +48,15 @@ Plan plan_of(const Options& options) {
   return Plan::load(options.input);
 }
 
+/// Few tokens are bound by memory on a GPU: what is read, how fast, and of what the device could.
+std::string bandwidth_text(const BenchReport& report) {
+  Table table({"layer", "tokens", "dense bytes", "plan bytes", "GB/s", "of copy"});
+  for (const BenchRow& row : report.layers)
+    table.add({row.name, std::to_string(row.tokens), bytes_text(row.bytes_dense), bytes_text(row.bytes_plan),
+               fmt::format("{:.0f}", row.gbytes_per_s), percent_text(row.bandwidth_share)});
+  return table.text();
+}
+
 std::string report_text(const BenchReport& report) {
   Table table({"layer", "shape", "sparse", "tokens", "dense", "cross", "speed-up", "spread", "rel error",
                "<runs", "<baseline"});
@@ -60,6 +69,9 @@ std::string report_text(const BenchReport& report) {
   for (const BenchTotal& sum : report.total)
     total.add({std::to_string(sum.tokens), microseconds_text(sum.dense_us), microseconds_text(sum.cross_us),
                ratio_text(sum.speedup)});
+  if (report.peak_gflops == 0)
+    return fmt::format("{}; copies {:.0f} GB/s\n\n{}\n{}\n{}", report.device, report.memory_gbytes_per_s,
+                       table.text(), bandwidth_text(report), total.text());
   return fmt::format("{}; memory {:.1f} GB/s, {:.0f} GFLOP/s fp32\n\n{}\n{}", report.device,
                      report.memory_gbytes_per_s, report.peak_gflops, table.text(), total.text());
 }
@@ -84,6 +96,7 @@ json report_json(const BenchReport& report) {
                       {"tolerance", row.tolerance},
                       {"kernel", row.kernel},
                       {"gbytes_per_s", row.gbytes_per_s},
+                      {"bandwidth_share", row.bandwidth_share},
                       {"gflops", row.gflops},
                       {"imbalance", row.imbalance}});
   json total = json::array();
@@ -103,6 +116,7 @@ void run(const Options& options) {
   BenchOptions bench_options;
   bench_options.tokens = parse_tokens(options.flags.tokens);
   bench_options.baseline = options.baseline;
+  bench_options.device = options.flags.device;
   if (!(options.seconds > 0 && options.seconds <= 3600))
     throw UsageError(fmt::format("--seconds {} makes no sense; use, for example, 0.25", options.seconds));
   bench_options.seconds = options.seconds;
@@ -131,7 +145,7 @@ void add_bench(CLI::App& app) {
       "bench", "time a plan's layers against the best dense library, results compared first");
   command->add_option("PLAN|MODEL", options->input, "a plan, or a model to compile first")->required();
   add_layers(*command, options->layers);
-  command->add_option("--baseline", options->baseline, "best (default), onednn or openblas")
+  command->add_option("--baseline", options->baseline, "best (default), onednn or openblas; cublaslt on cuda")
       ->type_name("NAME");
   command->add_option("--seconds", options->seconds, "to spend per layer and token count, about")
       ->type_name("S");

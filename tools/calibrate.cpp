@@ -121,6 +121,7 @@ void run(const Options& options) {
   {
     Progress progress("calibrate", options.common.quiet);
     CalibrateOptions calibrate_options = options.calibrate;
+    calibrate_options.device = options.device;
     calibrate_options.on_step = [&](std::size_t done, std::size_t total, std::string_view kernel) {
       progress.step(done, total, kernel);
     };

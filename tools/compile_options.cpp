@@ -1,5 +1,6 @@
 #include "compile_options.h"
 
+#include "cross/device.h"
 #include "options.h"
 #include "progress.h"
 
@@ -7,9 +8,13 @@ namespace cross::cli {
 
 void add_compile_flags(CLI::App& command, CompileFlags& flags) {
   add_device(command, flags.device);
-  command.add_option("--dtype", flags.dtype, "of weights and activations: fp32 (default) or bf16")
+  command
+      .add_option(
+          "--dtype", flags.dtype,
+          "of weights and activations: fp32 (default on cpu), bf16 (default on cuda), or fp16 (cuda only)")
       ->type_name("TYPE");
-  add_tokens(command, flags.tokens, "token counts to decide for (default 1,128); any other count runs too");
+  add_tokens(command, flags.tokens,
+             "token counts to decide for (default 1,128; 1,8 on cuda); any other count runs too");
   add_threads(command, flags.options.threads);
   command
       .add_option("--copies", flags.options.copies,
@@ -20,8 +25,10 @@ void add_compile_flags(CLI::App& command, CompileFlags& flags) {
                   "balance: same, paired, longest_first, or auto (default): the least predicted imbalance")
       ->type_name("NAME");
   command
-      .add_option("--format", flags.options.format,
-                  "force a format, for experiments: mixed, dense, index8, bitmap, n_m, block, dense_panel")
+      .add_option(
+          "--format", flags.options.format,
+          "force a format, for experiments: mixed, dense, index8, bitmap, n_m, block, dense_panel; on "
+          "cuda dense, gather8")
       ->type_name("NAME");
   command.add_flag("--no-measure", flags.no_measure,
                    "decide by the cost model alone, without timing candidates");
@@ -41,7 +48,10 @@ std::string first_compile_flag(const CLI::App& command) {
 CompileOptions compile_options(const CompileFlags& flags) {
   check_device(flags.device);
   CompileOptions options = flags.options;
-  options.dtype = parse_plan_dtype(flags.dtype);
+  options.device = flags.device.empty() ? "cpu" : flags.device;
+  const bool cuda = parse_device(options.device).cuda();
+  options.dtype = parse_plan_dtype(flags.dtype.empty() ? (cuda ? "bf16" : "fp32") : flags.dtype, cuda);
+  if (cuda) options.tokens = {1, 8};
   if (!flags.tokens.empty()) options.tokens = parse_tokens(flags.tokens);
   options.measure = !flags.no_measure;
   return options;

@@ -9,9 +9,9 @@
 namespace cross::cli {
 
 struct CompileFlags {
-  std::string dtype = "fp32";
+  std::string dtype;   ///< empty: fp32 on cpu, bf16 on cuda
   std::string tokens;  ///< empty: the default
-  std::string device = "cpu";
+  std::string device;  ///< empty: cpu, or what the plan is for
   bool no_measure = false;
   CompileOptions options;  ///< what the options fill directly
   LoadOptions load;

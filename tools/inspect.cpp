@@ -64,7 +64,7 @@ const Tensor& find_matrix(const Model& model, const std::string& name) {
 }
 
 void run(const Options& options) {
-  const DType dtype = parse_plan_dtype(options.dtype);
+  const DType dtype = parse_plan_dtype(options.dtype, false);
   if (options.map.empty() && options.map_block != 0)
     throw UsageError("--map-block needs --map, which names the layer to show");
   const Model model = load_model(options.model, options.load);

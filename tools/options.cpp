@@ -5,6 +5,8 @@
 #include <charconv>
 
 #include "base/quote.h"
+#include "cross/cuda.h"
+#include "cross/device.h"
 #include "cross/error.h"
 
 namespace cross::cli {
@@ -48,7 +50,7 @@ void add_layers(CLI::App& command, std::vector<std::string>& layers) {
 }
 
 void add_device(CLI::App& command, std::string& device) {
-  command.add_option("--device", device, "cpu (this build has no other)")->type_name("DEVICE");
+  command.add_option("--device", device, "cpu (default) or cuda[:index]")->type_name("DEVICE");
 }
 
 std::vector<std::int64_t> parse_tokens(const std::string& text) {
@@ -68,16 +70,16 @@ std::vector<std::int64_t> parse_tokens(const std::string& text) {
   }
 }
 
-DType parse_plan_dtype(const std::string& text) {
+DType parse_plan_dtype(const std::string& text, bool cuda) {
   if (text == "fp32") return DType::fp32;
   if (text == "bf16") return DType::bf16;
-  throw UsageError(fmt::format("--dtype {} is unknown; it can be fp32 or bf16", base::in_quotes(text)));
+  if (text == "fp16" && cuda) return DType::fp16;
+  throw UsageError(fmt::format("--dtype {} is unknown; it can be fp32 or bf16{}", base::in_quotes(text),
+                               cuda ? ", or fp16" : " (fp16: with --device cuda)"));
 }
 
 void check_device(const std::string& device) {
-  if (device == "cpu") return;
-  if (device == "cuda") throw DeviceError("this build has no CUDA support; use --device cpu");
-  throw UsageError(fmt::format("--device {} is unknown; it can be cpu or cuda", base::in_quotes(device)));
+  if (!device.empty() && parse_device(device).cuda()) cuda::require_device(parse_device(device).index);
 }
 
 }  // namespace cross::cli

@@ -32,9 +32,9 @@ void add_device(CLI::App& command, std::string& device);
 
 /// "1,8,128"; an empty text is no counts. UsageError for anything else.
 std::vector<std::int64_t> parse_tokens(const std::string& text);
-/// fp32 or bf16; UsageError for anything else.
-DType parse_plan_dtype(const std::string& text);
-/// DeviceError for devices that this build lacks, UsageError for unknown ones.
+/// fp32 or bf16, and fp16 on cuda; UsageError for anything else.
+DType parse_plan_dtype(const std::string& text, bool cuda);
+/// DeviceError for devices that this build or machine lacks, UsageError for unknown ones; "" is none given.
 void check_device(const std::string& device);
 
 }  // namespace cross::cli

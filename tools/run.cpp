@@ -11,7 +11,7 @@
 #include "commands.h"
 #include "console.h"
 #include "cross/error.h"
-#include "cross/session.h"
+#include "driver/layer_runner.h"
 #include "files.h"
 #include "io/npy.h"
 #include "options.h"
@@ -22,34 +22,28 @@ namespace {
 
 struct Options {
   CommonOptions common;
-  std::string plan, layer, input, output, activation = "none";
+  std::string plan, layer, input, output, device, activation = "none";
   bool no_bias = false;
   int threads = 0;
 };
 
 std::vector<std::byte> to_dtype(const std::vector<float>& values, DType dtype) {
-  std::vector<std::byte> bytes(values.size() * size_of(dtype));
-  if (dtype == DType::fp32) {
-    std::memcpy(bytes.data(), values.data(), bytes.size());
-    return bytes;
-  }
+  const std::size_t size = size_of(dtype);
+  std::vector<std::byte> bytes(values.size() * size);
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::uint16_t bits = bf16_from_float(values[i]);
-    std::memcpy(bytes.data() + 2 * i, &bits, sizeof bits);
+    const std::uint32_t bits = bits_from_float(values[i], dtype);
+    std::memcpy(bytes.data() + size * i, &bits, size);  // little-endian: the low bytes are the value
   }
   return bytes;
 }
 
 std::vector<float> to_floats(const std::vector<std::byte>& bytes, DType dtype) {
-  std::vector<float> values(bytes.size() / size_of(dtype));
-  if (dtype == DType::fp32) {
-    std::memcpy(values.data(), bytes.data(), bytes.size());
-    return values;
-  }
+  const std::size_t size = size_of(dtype);
+  std::vector<float> values(bytes.size() / size);
   for (std::size_t i = 0; i < values.size(); ++i) {
-    std::uint16_t bits;
-    std::memcpy(&bits, bytes.data() + 2 * i, sizeof bits);
-    values[i] = float_from_bf16(bits);
+    std::uint32_t bits = 0;
+    std::memcpy(&bits, bytes.data() + size * i, size);
+    values[i] = float_from_bits(bits, dtype);
   }
   return values;
 }
@@ -62,16 +56,6 @@ Activation parse_activation(const std::string& name) {
   throw UsageError(fmt::format("--activation {} is unknown; it can be {}", base::in_quotes(name), names));
 }
 
-/// 64-byte aligned memory, as Session wants it.
-struct Workspace {
-  explicit Workspace(std::size_t bytes) : memory(bytes + 64) {
-    const auto address = reinterpret_cast<std::uintptr_t>(memory.data());
-    span = {memory.data() + (64 - address % 64) % 64, bytes};
-  }
-  std::vector<std::byte> memory;
-  std::span<std::byte> span;
-};
-
 void run(const Options& options) {
   const Activation activation = parse_activation(options.activation);
   check_output(options.output, {options.input, options.plan});
@@ -82,20 +66,17 @@ void run(const Options& options) {
   if (input.cols != layer.cols)
     throw UsageError(fmt::format("{}: has {} columns; layer {} takes {}", options.input, input.cols,
                                  base::in_quotes(layer.name), layer.cols));
-  const auto executor = make_openmp_executor(threads_for(plan, options.threads));
-  Session session(plan, *executor);
+  const auto runner = driver::make_runner(plan, options.device, threads_for(plan, options.threads));
   const std::vector<std::byte> x = to_dtype(input.values, plan.dtype);
   std::vector<std::byte> y(static_cast<std::size_t>(input.rows * layer.rows) * size_of(plan.dtype));
-  const Workspace workspace(session.workspace_bytes(index, input.rows));
   RunArgs args;
   args.x = x.data();
   args.y = y.data();
   args.tokens = input.rows;
   args.activation = activation;
   args.bias = !options.no_bias;
-  args.workspace = workspace.span;
   const auto start = std::chrono::steady_clock::now();
-  session.run(index, args);
+  runner->run(index, args);
   const double us =
       std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
   io::write_npy(options.output, input.rows, layer.rows, to_floats(y, plan.dtype));
@@ -132,6 +113,7 @@ void add_run(CLI::App& app) {
   command->add_option("--activation", options->activation, "none (default), relu, gelu, gelu_tanh or silu")
       ->type_name("NAME");
   command->add_flag("--no-bias", options->no_bias, "leave the layer's bias out");
+  add_device(*command, options->device);
   add_threads(*command, options->threads);
   add_common(*command, options->common,
              "cross run pruned.plan --layer encoder.layer.0.output.dense --input x.npy --output y.npy");

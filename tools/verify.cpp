@@ -23,7 +23,7 @@ using json = nlohmann::ordered_json;
 
 struct Options {
   CommonOptions common;
-  std::string plan, model, tokens;
+  std::string plan, model, tokens, device;
   int threads = 0;
   LoadOptions load;
 };
@@ -99,6 +99,7 @@ json report_json(const VerifyReport& report) {
 void run(const Options& options) {
   VerifyOptions verify_options;
   verify_options.tokens = parse_tokens(options.tokens);
+  verify_options.device = options.device;
   const Plan plan = load_plan(options.plan);
   const Model model = load_model(options.model, options.load);
   verify_options.threads = threads_for(plan, options.threads);
@@ -132,6 +133,7 @@ void add_verify(CLI::App& app) {
   command->add_option("MODEL", options->model, "what the plan was compiled from")->required();
   add_tokens(*command, options->tokens,
              "token counts to run (default: those that the plan was compiled for)");
+  add_device(*command, options->device);
   add_threads(*command, options->threads);
   add_seed(*command, options->load);
   add_common(*command, options->common, "cross verify pruned.plan pruned.safetensors");

@@ -15,7 +15,8 @@ namespace cross {
 struct BenchOptions {
   std::vector<std::int64_t> tokens;  ///< empty: the plan's
   int threads = 0;                   ///< 0: one per core
-  std::string baseline = "best";     ///< best, onednn or openblas
+  std::string baseline = "best";     ///< best, onednn or openblas; best or cublaslt
+  std::string device;                ///< which GPU runs a CUDA plan: "cuda:1"; empty: the first
   double seconds = 0.25;             ///< per layer and token count, about, for both sides together
   std::function<void(std::size_t, std::size_t, std::string_view)>
       on_step;  ///< before each layer and token count
@@ -38,9 +39,10 @@ struct BenchRow {
   std::string kernel;    ///< what the plan runs: "index8 tile", "mixed tile", "dense onednn"
   std::uint64_t bytes_dense = 0;
   std::uint64_t bytes_plan = 0;
-  double gbytes_per_s = 0;  ///< packed weights read per second by cross
-  double gflops = 0;        ///< useful work (2 · nnz · tokens) per second by cross
-  double imbalance = 0;     ///< measured max/mean worker time; 0 for library layers
+  double gbytes_per_s = 0;     ///< packed weights read per second by cross
+  double bandwidth_share = 0;  ///< gbytes_per_s over the device's measured copy bandwidth; 0 on the CPU
+  double gflops = 0;           ///< useful work (2 · nnz · tokens) per second by cross
+  double imbalance = 0;        ///< measured max/mean worker time; 0 for library layers
 };
 
 struct BenchTotal {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <string>
 #include <string_view>
 
 #include "cross/profile.h"
@@ -10,8 +11,9 @@
 namespace cross {
 
 struct CalibrateOptions {
-  int threads = 0;     ///< 0: one per core
-  bool quick = false;  ///< few points: for tests and first looks, not for decisions
+  int threads = 0;             ///< 0: one per core
+  std::string device = "cpu";  ///< "cpu", "cuda" or "cuda:1"
+  bool quick = false;          ///< few points: for tests and first looks, not for decisions
   /// Called before each measured group with its number, the count of groups and the kernel's name.
   std::function<void(std::size_t, std::size_t, std::string_view)> on_step;
 };

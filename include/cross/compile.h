@@ -16,7 +16,8 @@
 namespace cross {
 
 struct CompileOptions {
-  DType dtype = DType::fp32;                    ///< of the plan: fp32 or bf16
+  std::string device = "cpu";  ///< "cpu", "cuda" or "cuda:1"
+  DType dtype = DType::fp32;   ///< of the plan: fp32 or bf16; on cuda bf16, fp16, or fp32 (dense)
   std::vector<std::int64_t> tokens = {1, 128};  ///< token counts to decide for; any other count runs too
   int threads = 0;                              ///< 0: one per core
   Selection selection;
@@ -49,6 +50,7 @@ Plan compile(const Model& model, const CompileOptions& options = {});
 
 /// The profile that `compile` would use for this machine: measured if there is a fitting one, shipped
 /// otherwise.
-CostProfile find_profile(const std::filesystem::path& explicit_path, int threads);
+CostProfile find_profile(const std::filesystem::path& explicit_path, int threads,
+                         const std::string& device = "cpu");
 
 }  // namespace cross

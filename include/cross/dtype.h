@@ -8,8 +8,7 @@
 
 namespace cross {
 
-/// Types that a weight, an activation or a plan can have. fp16 is read and pruned; CPU plans are fp32 or
-/// bf16.
+/// Types that a weight, an activation or a plan can have. CPU plans are fp32 or bf16, CUDA plans any.
 enum class DType : std::uint8_t { fp32, fp16, bf16 };
 
 constexpr std::size_t size_of(DType type) { return type == DType::fp32 ? 4 : 2; }
@@ -75,6 +74,32 @@ constexpr std::uint16_t fp16_from_float(float value) {
   }
   const std::uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
   return static_cast<std::uint16_t>(sign | ((rounded - (112u << 23)) >> 13));
+}
+
+/// The bits of `value` rounded to `type`, zero-extended.
+constexpr std::uint32_t bits_from_float(float value, DType type) {
+  switch (type) {
+    case DType::fp32:
+      return std::bit_cast<std::uint32_t>(value);
+    case DType::fp16:
+      return fp16_from_float(value);
+    case DType::bf16:
+      return bf16_from_float(value);
+  }
+  return 0;
+}
+
+/// The value of bits that are zero-extended from `type`.
+constexpr float float_from_bits(std::uint32_t bits, DType type) {
+  switch (type) {
+    case DType::fp32:
+      return std::bit_cast<float>(bits);
+    case DType::fp16:
+      return float_from_fp16(static_cast<std::uint16_t>(bits));
+    case DType::bf16:
+      return float_from_bf16(static_cast<std::uint16_t>(bits));
+  }
+  return 0.0f;
 }
 
 }  // namespace cross

@@ -57,6 +57,7 @@ struct LayerExplanation {
 struct PlanExplanation {
   std::string device, dtype, source, compiled_by, compiled_on, profile, profile_source;
   int threads = 0;
+  int sm = 0, sms = 0;  ///< CUDA plans
   std::uint64_t bytes_model = 0, bytes_dense = 0, bytes_plan = 0;
   std::vector<LayerExplanation> layers;
 };

@@ -16,17 +16,20 @@ enum class Format : std::uint8_t {
   block,        ///< column vectors of four rows: 8-bit column offset and four values
   empty,        ///< no kept value at all: no bytes, no work
   // CUDA device family, 16-bit values; layouts in src/plan/formats/gpu/
-  gather8,    ///< per nonzero: value and signed 8-bit column step, in the order that tensor cores consume them
-  delta4,     ///< per nonzero: value and 4-bit column step, for one token
-  two_four,   ///< exact 2:4 weights, values and metadata in sparse tensor-core order
-  bitmap_mma, ///< mask bits and kept values in dense tensor-core order
+  gather8,  ///< per nonzero: value and signed 8-bit column step, in the order that tensor cores consume them
 };
 
 inline constexpr Format all_formats[] = {Format::dense, Format::dense_panel, Format::bitmap, Format::index8,
                                          Format::n_m,   Format::block,       Format::empty};
 
 /// Formats of the CUDA device family.
-inline constexpr Format gpu_formats[] = {Format::gather8, Format::delta4, Format::two_four, Format::bitmap_mma};
+inline constexpr Format gpu_formats[] = {Format::gather8};
+
+constexpr bool is_gpu_format(Format format) {
+  for (const Format one : gpu_formats)
+    if (one == format) return true;
+  return false;
+}
 
 constexpr std::string_view name_of(Format format) {
   switch (format) {
@@ -46,12 +49,6 @@ constexpr std::string_view name_of(Format format) {
       return "empty";
     case Format::gather8:
       return "gather8";
-    case Format::delta4:
-      return "delta4";
-    case Format::two_four:
-      return "two_four";
-    case Format::bitmap_mma:
-      return "bitmap_mma";
   }
   return "?";
 }

@@ -46,10 +46,26 @@ struct Panel {
   std::vector<Segment> segments;  ///< ascending, disjoint; columns that no segment covers are empty
 };
 
-/// How one stored element multiplies (kernels/kernel.h says what each means).
-enum class PlanArithmetic : std::uint8_t { fp32, bf16_widened, bf16_pair };
+/// How one stored element multiplies (kernels/kernel.h says what the CPU's mean). mma: 16-bit values on
+/// tensor cores, accumulated in fp32 (CUDA plans in bf16 and fp16).
+enum class PlanArithmetic : std::uint8_t { fp32, bf16_widened, bf16_pair, mma };
 
-/// One stored copy of a layer's weights.
+constexpr std::string_view name_of(PlanArithmetic arithmetic) {
+  switch (arithmetic) {
+    case PlanArithmetic::fp32:
+      return "fp32";
+    case PlanArithmetic::bf16_widened:
+      return "bf16_widened";
+    case PlanArithmetic::bf16_pair:
+      return "bf16_pair";
+    case PlanArithmetic::mma:
+      return "mma";
+  }
+  return "?";
+}
+
+/// One stored copy of a layer's weights. In a CUDA plan it is one panel of all rows with one segment of all
+/// columns, whose bytes are a blob of their own (docs/gpu.md).
 struct Packing {
   PlanArithmetic arithmetic = PlanArithmetic::fp32;
   std::vector<Panel> panels;  ///< empty when `data` is the dense row-major matrix for the dense library
@@ -68,8 +84,12 @@ struct PlanPiece {
 struct Variant {
   std::int64_t tokens = 0;
   int packing = 0;
-  std::string shape;        ///< "tile" or "dot" (lanes along tokens or along K); "library" for dense
-  std::string library;      ///< dense only: "onednn" or "openblas"
+  /// CPU: "tile" or "dot" (lanes along tokens or along K). CUDA: "decode" (packed weights are decoded by the
+  /// kernel that multiplies) or "expand" (into a scratch buffer, for the dense library). "library" for dense.
+  std::string shape;
+  std::string library;      ///< dense, and "expand": "onednn", "openblas" or "cublaslt"
+  std::string algorithm;    ///< cuBLASLt's, fastest when compiled: library version and bytes; empty: the
+                            ///< library's choice
   int item_tokens = 0;      ///< tokens of one batch item
   std::string policy;       ///< "same", "paired" or "longest_first"
   int scheduled_items = 0;  ///< items in `schedule`; item i of a run follows item i mod scheduled_items
@@ -126,7 +146,9 @@ struct LayerPlan {
 
 /// A compiled model (its linear layers). Value type; const access is thread-safe.
 struct Plan {
-  std::string device = "cpu";
+  std::string device = "cpu";  ///< "cpu" or "cuda"
+  int sm = 0;                  ///< CUDA: compute capability that it was compiled on, 90 for 9.0
+  int sms = 0;                 ///< CUDA: SMs that the packed work is dealt to; any number executes it
   DType dtype = DType::fp32;
   std::string source;          ///< file name of the model it was made from
   std::string compiled_by;     ///< "cross 0.1.0"
@@ -140,7 +162,7 @@ struct Plan {
 
   /// Maps a plan file and checks it: container, version, checksums, every count and offset of the packed
   /// data. Throws InputError for a damaged file, DeviceError if this CPU lacks an instruction set that the
-  /// plan needs.
+  /// plan needs, or this build the plan's device.
   static Plan load(const std::filesystem::path& path);
   /// The same from memory, for tests and fuzzing; `bytes` must outlive the plan, `name` stands in messages.
   static Plan parse(std::span<const std::byte> bytes, const std::string& name);

@@ -23,18 +23,21 @@ struct PriceCurve {
   std::string kernel;      ///< "index8.tile", "bitmap.dot", "dense.onednn", …
   std::string arithmetic;  ///< "fp32", "bf16_widened", "bf16_pair"; "bf16" for dense libraries
   std::int64_t tokens = 0;
+  /// µs of a call that do not depend on the matrix: what launching costs on a GPU. The points then price only
+  /// the rest.
+  double fixed_us = 0;
   std::vector<PricePoint>
       points;  ///< ascending density; one point for kernels whose price does not depend on it
 };
 
 /// What a profile was measured on. A profile fits where all of it agrees.
 struct ProfileKey {
-  std::string device;  ///< "cpu"
-  std::string name;    ///< CPU name
-  std::string isa;
-  int threads = 0;
-  int kernel_table = 0;   ///< kernels::table_version
-  std::string libraries;  ///< "onednn 2.6.3, openblas 0.3.21"
+  std::string device;     ///< "cpu" or "cuda"
+  std::string name;       ///< of the CPU or GPU
+  std::string isa;        ///< "avx2", …; "sm90"
+  int threads = 0;        ///< SMs of a GPU
+  int kernel_table = 0;   ///< kernels::table_version, kernels::cuda::gpu_table_version
+  std::string libraries;  ///< "onednn 2.6.3, openblas 0.3.21"; "cublaslt 13.0.2, driver 13.0"
 
   std::string text() const;       ///< one line for plans and messages
   std::string file_name() const;  ///< of the stored profile
@@ -54,6 +57,9 @@ struct CostProfile {
   /// nearest pair. nullopt if no curve fits the kernel.
   std::optional<double> price(std::string_view kernel, std::string_view arithmetic, double density,
                               std::int64_t tokens) const;
+  /// µs of a whole product: fixed_us, linear between token counts, plus price · elements.
+  std::optional<double> time_us(std::string_view kernel, std::string_view arithmetic, double density,
+                                std::int64_t tokens, double elements) const;
   /// Median spread of all points: the least half-width of the swing band that makes sense.
   double noise() const;
 

@@ -16,6 +16,7 @@ namespace cross {
 struct VerifyOptions {
   std::vector<std::int64_t> tokens;  ///< empty: those that the plan was compiled for
   int threads = 0;                   ///< 0: one per core
+  std::string device;                ///< which GPU runs a CUDA plan: "cuda:1"; empty: the first
   std::uint64_t seed = 1;            ///< of the activations
   /// Called before each layer with its number and the count of layers.
   std::function<void(std::size_t, std::size_t, std::string_view)> on_step;

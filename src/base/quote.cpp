@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cstddef>
-#include <iterator>
 
 namespace cross::base {
 namespace {
@@ -30,7 +29,7 @@ void escape(std::string_view text, bool quotes, std::string& out) {
     std::size_t length = utf8_length(text);
     if (first < 0x20 || first == 0x7f || (quotes && (first == '"' || first == '\\'))) length = 0;
     if (length == 0) {
-      fmt::format_to(std::back_inserter(out), "\\x{:02x}", first);
+      out += fmt::format("\\x{:02x}", first);
       length = 1;
     } else {
       out += text.substr(0, length);

@@ -8,13 +8,9 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "compiler/balance/schedule.h"
-#include "compiler/reorder/row_order.h"
-#include "compiler/select/candidates.h"
 #include "compiler/select/choose.h"
 #include "cross/analysis.h"
 #include "cross/error.h"
-#include "kernels/table.h"
 #include "plan/formats/layout.h"
 
 namespace cross::compiler {
@@ -32,7 +28,7 @@ class LayerCompiler {
       : request_(request),
         context_(context),
         options_(context.options),
-        arithmetic_(kernels::arithmetic_for(options_.dtype, context.isa)) {}
+        family_(make_family(request, context)) {}
 
   LayerPlan run() {
     plan_.name = request_.name;
@@ -44,9 +40,10 @@ class LayerCompiler {
     stage(
         "analyse", [&] { analyse_weight(); }, [this] { return dump_analysis(); });
     stage(
-        "reorder", [&] { reorder(); }, [this] { return dump_order(); });
+        "reorder", [&] { plan_.decision.row_order = family_->reorder(analysis_); },
+        [this] { return family_->dump_order(plan_.decision.row_order); });
     stage(
-        "cost", [&] { count(); }, [this] { return dump_counts(); });
+        "cost", [&] { family_->count(); }, [this] { return family_->dump_counts(); });
     stage(
         "partition", [&] { enumerate(); }, [this] { return dump_candidates(); });
     stage(
@@ -62,8 +59,14 @@ class LayerCompiler {
     std::size_t candidate = 0;
     Packing packing;
     std::vector<Variant> variants;
-    std::vector<LayerDecision::Balance> balance;
+    std::vector<std::optional<LayerDecision::Balance>> balance;
   };
+
+  static std::unique_ptr<LayerFamily> make_family(const LayerRequest& request, const LayerContext& context) {
+    const FamilyInputs inputs{request.weight, context.options, context.profile};
+    return context.gpu != nullptr ? make_gpu_family(inputs, *context.gpu)
+                                  : make_cpu_family(inputs, context.isa);
+  }
 
   template <class Work, class Dump>
   void stage(std::string_view name, Work work, Dump dump) {
@@ -84,28 +87,8 @@ class LayerCompiler {
     plan_.decision.structure = text;
   }
 
-  void reorder() {
-    panel_rows_ = panel_rows_for(plan_.rows, options_.threads);
-    const RowOrder order = order_rows({analysis_.row_nnz, plan_.cols, {}}, panel_rows_);
-    plan_.decision.row_order = order.reason;
-    if (order.chosen == RowOrderPolicy::by_density)
-      row_order_.assign(order.permutation.begin(), order.permutation.end());
-  }
-
-  void count() {
-    natural_ = count_blocks(request_.weight, {}, panel_rows_, arithmetic_, options_.threads);
-    if (!row_order_.empty())
-      sorted_ = count_blocks(request_.weight, row_order_, panel_rows_, arithmetic_, options_.threads);
-  }
-
   void enumerate() {
-    CandidateSet set = enumerate_candidates({.analysis = analysis_,
-                                             .profile = context_.profile,
-                                             .natural = natural_,
-                                             .sorted = row_order_.empty() ? nullptr : &sorted_,
-                                             .tokens = options_.tokens,
-                                             .delta = std::clamp(context_.profile.noise(), 0.05, 0.5),
-                                             .only = options_.format});
+    CandidateSet set = family_->enumerate(analysis_);
     plan_.decision.blocks_dense = static_cast<int>(set.bands.dense);
     plan_.decision.blocks_swing = static_cast<int>(set.bands.swing);
     plan_.decision.blocks_sparse = static_cast<int>(set.bands.sparse);
@@ -154,10 +137,7 @@ class LayerCompiler {
   Packed pack(std::size_t index) {
     const LayoutCandidate& candidate = candidates_[index];
     Packed packed{index, {}, {}, {}};
-    const std::span<const std::int32_t> order =
-        candidate.sorted ? std::span<const std::int32_t>(row_order_) : std::span<const std::int32_t>();
-    packed.packing =
-        pack_layout(request_.weight, options_.dtype, order, candidate.layout, options_.threads, plan_.nnz);
+    packed.packing = family_->pack(candidate, plan_.nnz);
     packed.variants.resize(options_.tokens.size());
     packed.balance.resize(options_.tokens.size());
     for (std::size_t t = 0; t < options_.tokens.size(); ++t) schedule(packed, t, candidate.shapes[t]);
@@ -184,7 +164,8 @@ class LayerCompiler {
     variant = {};
     variant.tokens = options_.tokens[t];
     variant.shape = shape.shape;
-    packed.balance[t] = schedule_variant(variant, shape.panel_ns, options_.threads, options_.policy);
+    packed.balance[t] = family_->schedule(variant, shape);
+    if (!variant.library.empty()) variant.algorithm = dense_[t].algorithm;
   }
 
   /// The plan as it would be with this candidate alone.
@@ -195,7 +176,7 @@ class LayerCompiler {
     layer.cols = plan_.cols;
     layer.bias = plan_.bias;
     layer.nnz = plan_.nnz;
-    if (candidates_[packed.candidate].sorted) layer.row_order = row_order_;
+    if (candidates_[packed.candidate].sorted) layer.row_order = row_order();
     layer.packings = {packed.packing};
     layer.variants = packed.variants;
     return layer;
@@ -208,7 +189,7 @@ class LayerCompiler {
     for (const std::size_t c : ranked_) {
       packed_.push_back(pack(c));
       context_.release_weight();
-      Option option{candidates_[c].name, {}, false};
+      Option option{candidates_[c].name, {}, false, candidates_[c].sorted};
       for (std::size_t t = 0; t < options_.tokens.size(); ++t)
         option.us.push_back(context_.measurer != nullptr ? measured_us(packed_.back(), t)
                                                          : candidates_[c].shapes[t].predicted_us);
@@ -225,19 +206,26 @@ class LayerCompiler {
 
   /// options_considered_[0]: the best library per token count.
   void price_dense() {
-    Option dense{"dense", {}, true};
-    const std::string arithmetic = options_.dtype == DType::fp32 ? "fp32" : "bf16";
+    Option dense{"dense", {}, true, false};
+    std::vector<std::string> libraries = family_->libraries();
+    DenseQuote none{libraries.front(), std::numeric_limits<double>::infinity(), 0, {}};
+    if (context_.measurer != nullptr) libraries = context_.measurer->libraries();
     for (const std::int64_t tokens : options_.tokens) {
-      DenseQuote best{"onednn", std::numeric_limits<double>::infinity(), 0};
-      std::vector<std::string> libraries = {"onednn", "openblas"};
-      if (context_.measurer != nullptr) libraries = context_.measurer->libraries();
+      DenseQuote best = none;
       for (const std::string& library : libraries) {
-        const auto price = context_.profile.price("dense." + library, arithmetic, 1.0, tokens);
-        DenseQuote quote{library, price ? *price * static_cast<double>(plan_.rows * plan_.cols) / 1000 : 0,
-                         0};
-        if (context_.measurer != nullptr)
-          quote.measured_us = context_.measurer->dense_us(library, options_.dtype, plan_.rows, plan_.cols,
-                                                          !plan_.bias.empty(), tokens);
+        DenseQuote quote{library,
+                         context_.profile
+                             .time_us("dense." + library, family_->dense_arithmetic(), 1.0, tokens,
+                                      static_cast<double>(plan_.rows * plan_.cols))
+                             .value_or(0),
+                         0,
+                         {}};
+        if (context_.measurer != nullptr) {
+          const DenseMeasurement measured = context_.measurer->dense(library, options_.dtype, plan_.rows,
+                                                                     plan_.cols, !plan_.bias.empty(), tokens);
+          quote.measured_us = measured.us;
+          quote.algorithm = measured.algorithm;
+        }
         if (quote.us() > 0 && quote.us() < best.us()) best = quote;
       }
       dense.us.push_back(best.us());
@@ -252,11 +240,11 @@ class LayerCompiler {
     for (const std::size_t option : choice_.stored) {
       packing_of[option] = static_cast<int>(plan_.packings.size());
       if (option == 0) {
-        plan_.packings.push_back(pack_dense(request_.weight, options_.dtype, arithmetic_, plan_.nnz));
+        plan_.packings.push_back(family_->pack_dense(plan_.nnz));
         context_.release_weight();
       } else {
         Packed& packed = packed_[option - 1];
-        if (candidates_[packed.candidate].sorted) plan_.row_order = row_order_;
+        if (candidates_[packed.candidate].sorted) plan_.row_order = row_order();
         plan_.packings.push_back(packed.packing);
       }
     }
@@ -267,10 +255,11 @@ class LayerCompiler {
         variant.tokens = options_.tokens[t];
         variant.shape = "library";
         variant.library = dense_[t].library;
+        variant.algorithm = dense_[t].algorithm;
         variant.policy = "library";
       } else {
         variant = packed_[option - 1].variants[t];
-        plan_.decision.balance.push_back(packed_[option - 1].balance[t]);
+        if (const auto& balance = packed_[option - 1].balance[t]) plan_.decision.balance.push_back(*balance);
       }
       variant.packing = packing_of[option];
       plan_.variants.push_back(std::move(variant));
@@ -320,21 +309,6 @@ class LayerCompiler {
                            {"uniformity", analysis_.uniformity.reason}})
         .dump();
   }
-  std::string dump_order() const {
-    return nlohmann::json(
-               {{"panel_rows", panel_rows_}, {"row_order", row_order_}, {"reason", plan_.decision.row_order}})
-        .dump();
-  }
-  std::string dump_counts() const {
-    return nlohmann::json({{"grid_rows", natural_.grid_rows},
-                           {"grid_cols", natural_.grid_cols},
-                           {"panel_rows", natural_.panel_rows},
-                           {"block_cols", natural_.block_cols},
-                           {"nnz", natural_.nnz},
-                           {"elements", natural_.elements},
-                           {"vectors", natural_.vectors}})
-        .dump();
-  }
   std::string dump_candidates() const {
     nlohmann::json list = nlohmann::json::array();
     for (const LayoutCandidate& c : candidates_) {
@@ -381,23 +355,26 @@ class LayerCompiler {
     return list.dump();
   }
 
+  std::vector<std::int32_t> row_order() const {
+    const auto order = family_->row_order();
+    return {order.begin(), order.end()};
+  }
+
   /// The dense library at one token count.
   struct DenseQuote {
     std::string library;
     double predicted_us = 0;
     double measured_us = 0;
+    std::string algorithm;  ///< of the library, where it lets us choose
     double us() const { return measured_us > 0 ? measured_us : predicted_us; }
   };
 
   const LayerRequest& request_;
   const LayerContext& context_;
   const CompileOptions& options_;
-  kernels::Arithmetic arithmetic_;
+  std::unique_ptr<LayerFamily> family_;
   LayerPlan plan_;
   MatrixAnalysis analysis_;
-  int panel_rows_ = 0;
-  std::vector<std::int32_t> row_order_;  ///< of the reorder stage; empty when natural
-  BlockCounts natural_, sorted_;
   std::vector<LayoutCandidate> candidates_;
   std::vector<std::size_t> ranked_;
   std::vector<Packed> packed_;

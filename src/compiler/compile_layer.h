@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "compiler/family/family.h"
 #include "compiler/select/measurer.h"
 #include "cross/compile.h"
 #include "cross/matrix.h"
@@ -21,7 +22,8 @@ struct LayerRequest {
 struct LayerContext {
   const CompileOptions& options;  ///< threads resolved, tokens ascending and distinct
   const CostProfile& profile;
-  kernels::Isa isa;
+  kernels::Isa isa;                      ///< of CPU plans
+  const GpuFamily* gpu = nullptr;        ///< of CUDA plans; nullptr: a CPU plan
   Measurer* measurer = nullptr;          ///< nullptr: predicted prices decide
   std::function<void()> release_weight;  ///< tells the loader that the weight's pages may go for now
 };

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "cross/error.h"
+#include "driver/cuda/family.h"
 #include "driver/limits.h"
 #include "driver/machine.h"
 #include "driver/measure.h"
@@ -190,6 +191,8 @@ class LayerBench {
 }  // namespace
 
 BenchReport bench(const Plan& plan, const BenchOptions& options) {
+  const DeviceId device = driver::device_for(plan, options.device);
+  if (device.cuda()) return driver::cuda::bench(plan, options, device.index);
   const int threads = driver::resolve_threads(options.threads);
   const auto executor = make_openmp_executor(threads);
   Session session(plan, *executor);

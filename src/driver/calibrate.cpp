@@ -11,6 +11,8 @@
 #include "compiler/balance/schedule.h"
 #include "compiler/cost/price.h"
 #include "compiler/pack/layout.h"
+#include "cross/device.h"
+#include "driver/cuda/family.h"
 #include "driver/machine.h"
 #include "driver/measure.h"
 #include "kernels/dense/dense_product.h"
@@ -128,7 +130,7 @@ class Calibration {
   /// lies above it says how far the price can be trusted.
   CostProfile summarised() {
     for (auto& [name, samples] : samples_) {
-      PriceCurve curve{std::get<0>(name), std::get<1>(name), std::get<2>(name), {}};
+      PriceCurve curve{std::get<0>(name), std::get<1>(name), std::get<2>(name), 0, {}};
       for (auto& [density, us] : samples) {
         std::sort(us.begin(), us.end());
         const double price = us[std::min<std::size_t>(1, us.size() - 1)];
@@ -176,7 +178,7 @@ class Calibration {
     for (const std::string& library : measurer_.libraries())
       for (const std::int64_t t : tokens())
         samples_[{"dense." + library, std::string(name_of(dtype)), t}][1.0].push_back(
-            measurer_.dense_us(library, dtype, extent, extent, false, t));
+            measurer_.dense(library, dtype, extent, extent, false, t).us);
   }
 
   const CalibrateOptions& options_;
@@ -190,6 +192,8 @@ class Calibration {
 }  // namespace
 
 CostProfile calibrate(const CalibrateOptions& options) {
+  const DeviceId device = parse_device(options.device);
+  if (device.cuda()) return driver::cuda::calibrate(options, device.index);
   return Calibration(options, driver::resolve_threads(options.threads)).run();
 }
 

@@ -4,10 +4,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 
 #include "compiler/compile_layer.h"
+#include "cross/device.h"
 #include "cross/error.h"
 #include "cross/version.h"
+#include "driver/cuda/family.h"
 #include "driver/layer_bias.h"
 #include "driver/machine.h"
 #include "driver/measure.h"
@@ -19,6 +23,7 @@ namespace {
 
 constexpr std::string_view format_names[] = {"auto",   "mixed", "dense", "index8",
                                              "bitmap", "n_m",   "block", "dense_panel"};
+constexpr std::string_view gpu_format_names[] = {"auto", "dense", "gather8"};
 constexpr std::string_view policy_names[] = {"auto", "same", "paired", "longest_first"};
 
 template <std::size_t Size>
@@ -39,16 +44,49 @@ CompileOptions checked(CompileOptions options) {
   if (options.copies < 1 || options.copies > 4)
     throw UsageError(fmt::format("--copies {} makes no sense; use 1 to 4", options.copies));
   require_one_of(options.policy, "policy", policy_names);
-  require_one_of(options.format, "format", format_names);
-  kernels::arithmetic_for(options.dtype, kernels::active_isa());  // refuses fp16
+  if (parse_device(options.device).cuda()) {
+    require_one_of(options.format, "format", gpu_format_names);
+  } else {
+    require_one_of(options.format, "format", format_names);
+    kernels::arithmetic_for(options.dtype, kernels::active_isa());  // refuses fp16
+  }
   return options;
 }
 
+/// What the stages compile for, and what times their candidates.
+struct Machine {
+  std::optional<driver::cuda::Target> gpu;
+  std::unique_ptr<Executor> executor;
+  std::unique_ptr<driver::MachineMeasurer> cpu;
+
+  Machine(const DeviceId& device, int threads) {
+    if (device.cuda()) {
+      gpu = driver::cuda::open_target(device.index);
+      return;
+    }
+    executor = make_openmp_executor(threads);
+    cpu = std::make_unique<driver::MachineMeasurer>(*executor);
+  }
+  compiler::Measurer* measurer() const { return gpu ? gpu->measurer.get() : cpu.get(); }
+  std::string description() const {
+    return gpu ? gpu->description
+               : fmt::format("{}, {}", kernels::cpu_name(), name_of(kernels::active_isa()));
+  }
+};
+
 }  // namespace
 
-CostProfile find_profile(const std::filesystem::path& explicit_path, int threads) {
-  if (!explicit_path.empty()) return CostProfile::load(explicit_path);
-  const ProfileKey key = driver::this_machine(driver::resolve_threads(threads));
+CostProfile find_profile(const std::filesystem::path& explicit_path, int threads, const std::string& device) {
+  const DeviceId id = parse_device(device);
+  const ProfileKey key = id.cuda() ? driver::cuda::profile_key(id.index)
+                                   : driver::this_machine(driver::resolve_threads(threads));
+  if (!explicit_path.empty()) {
+    CostProfile profile = CostProfile::load(explicit_path);
+    if (profile.key.device != key.device)
+      throw UsageError(fmt::format("{}: is a profile of device {}; --device {} needs another",
+                                   explicit_path.string(), profile.key.device, device));
+    return profile;
+  }
   const std::filesystem::path stored = profile_folder() / key.file_name();
   if (std::filesystem::exists(stored)) {
     CostProfile profile = CostProfile::load(stored);
@@ -69,15 +107,18 @@ Plan compile(const Model& model, const CompileOptions& given) {
     throw UsageError(fmt::format("{}: no layer is selected; `cross inspect` lists the tensors and why",
                                  model.path().string()));
 
-  const CostProfile profile = find_profile(options.profile, options.threads);
-  const auto executor = make_openmp_executor(options.threads);
-  driver::MachineMeasurer measurer(*executor);
+  const DeviceId device = parse_device(options.device);
+  const CostProfile profile = find_profile(options.profile, options.threads, options.device);
+  const Machine machine(device, options.threads);
 
   Plan plan;
+  plan.device = device.family;
+  plan.sm = machine.gpu ? machine.gpu->sm : 0;
+  plan.sms = machine.gpu ? machine.gpu->sms : 0;
   plan.dtype = options.dtype;
   plan.source = model.path().filename().string();
   plan.compiled_by = fmt::format("cross {}", version());
-  plan.compiled_on = fmt::format("{}, {}", kernels::cpu_name(), name_of(kernels::active_isa()));
+  plan.compiled_on = machine.description();
   plan.threads = options.threads;
   plan.profile = profile.key.text();
   plan.profile_source = profile.source;
@@ -86,10 +127,10 @@ Plan compile(const Model& model, const CompileOptions& given) {
     const std::string name(layer_name(tensor.name));
     if (options.on_layer) options.on_layer(i, weights.size(), name);
     const MatrixView weight = tensor.matrix();
-    plan.layers.push_back(
-        compiler::compile_layer({name, weight, driver::layer_bias(model, name, weight.rows)},
-                                {options, profile, kernels::active_isa(),
-                                 options.measure ? &measurer : nullptr, [&] { model.release(tensor); }}));
+    plan.layers.push_back(compiler::compile_layer(
+        {name, weight, driver::layer_bias(model, name, weight.rows)},
+        {options, profile, kernels::active_isa(), machine.gpu ? &machine.gpu->family : nullptr,
+         options.measure ? machine.measurer() : nullptr, [&] { model.release(tensor); }}));
     model.release(tensor);
   }
   return plan;

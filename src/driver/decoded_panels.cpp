@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "plan/formats/gpu/packed.h"
+
 namespace cross::driver {
 namespace {
 
@@ -22,7 +24,10 @@ RowRange panel_rows(const LayerPlan& layer, const Packing& packing, std::size_t 
 
 void decode_panel(const LayerPlan& layer, const Packing& packing, std::size_t panel,
                   const formats::Visitor& visit) {
-  const auto arithmetic = static_cast<formats::Arithmetic>(packing.arithmetic);
+  // Dense matrices of a CUDA plan hold 16-bit values too.
+  const auto arithmetic = packing.arithmetic == PlanArithmetic::mma
+                              ? formats::Arithmetic::bf16_widened
+                              : static_cast<formats::Arithmetic>(packing.arithmetic);
   if (packing.dense()) {
     const RowRange range = panel_rows(layer, packing, panel);
     const std::size_t row_bytes =
@@ -33,6 +38,13 @@ void decode_panel(const LayerPlan& layer, const Packing& packing, std::size_t pa
   }
   const Panel& rows = packing.panels[panel];
   for (const Segment& s : rows.segments) {
+    if (is_gpu_format(s.format)) {
+      formats::gpu::decode(packing.data.bytes.subspan(s.offset, s.bytes),
+                           [&](std::int64_t row, std::int64_t column, std::uint16_t bits) {
+                             visit(static_cast<int>(row), column, bits);
+                           });
+      continue;
+    }
     const formats::SegmentShape shape{s.format, arithmetic, rows.rows, s.k_end - s.k_begin, s.keep, s.group};
     formats::decode_segment(
         packing.data.bytes.subspan(s.offset, s.bytes), shape,

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <map>
 
-#include "kernels/table.h"
-
 namespace cross {
 namespace {
 
@@ -12,7 +10,7 @@ bool is_library(const CandidateRecord& candidate) { return candidate.name.starts
 
 StoredCopy describe_copy(const LayerPlan& layer, const Packing& packing, std::uint64_t dense_bytes) {
   StoredCopy copy;
-  copy.arithmetic = name_of(static_cast<kernels::Arithmetic>(packing.arithmetic));
+  copy.arithmetic = name_of(packing.arithmetic);
   copy.panels = packing.panels.size();
   if (packing.dense()) {
     copy.bytes = dense_bytes;
@@ -123,6 +121,8 @@ PlanExplanation explain(const Plan& plan) {
   result.profile = plan.profile;
   result.profile_source = plan.profile_source;
   result.threads = plan.threads;
+  result.sm = plan.sm;
+  result.sms = plan.sms;
   for (const LayerPlan& layer : plan.layers) {
     result.layers.push_back(describe_layer(layer, plan.dtype));
     result.bytes_model += result.layers.back().bytes_model;

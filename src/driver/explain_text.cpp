@@ -1,7 +1,6 @@
 // explain for people and for programs.
 #include <fmt/format.h>
 
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "base/quote.h"
@@ -46,7 +45,7 @@ class Writer {
  public:
   template <class... Args>
   void line(fmt::format_string<Args...> format, Args&&... args) {
-    fmt::format_to(std::back_inserter(text_), format, std::forward<Args>(args)...);
+    text_ += fmt::format(format, std::forward<Args>(args)...);
     text_ += '\n';
   }
   std::string text() && { return std::move(text_); }
@@ -57,7 +56,10 @@ class Writer {
 
 void write_header(Writer& out, const PlanExplanation& plan) {
   out.line("plan of {}", base::printable(plan.source));
-  out.line("  device     {}, {} {}", plan.device, plan.threads, plan.threads == 1 ? "thread" : "threads");
+  if (plan.device == "cuda")
+    out.line("  device     cuda, packed for {} SMs of sm{}", plan.sms, plan.sm);
+  else
+    out.line("  device     {}, {} {}", plan.device, plan.threads, plan.threads == 1 ? "thread" : "threads");
   out.line("  dtype      {}", plan.dtype);
   out.line("  compiled   by {} on {}", base::printable(plan.compiled_by), base::printable(plan.compiled_on));
   out.line("  profile    {}: {}", base::printable(plan.profile_source), base::printable(plan.profile));
@@ -102,8 +104,9 @@ void write_layer(Writer& out, const LayerExplanation& layer) {
            100 * layer.sparsity, layer.source_dtype);
   out.line("  structure  {}", base::printable(layer.structure));
   out.line("  row order  {}", base::printable(layer.row_order));
-  out.line("  bands      {} dense, {} swing, {} sparse, {} empty blocks", layer.blocks_dense,
-           layer.blocks_swing, layer.blocks_sparse, layer.blocks_empty);
+  if (layer.blocks_dense + layer.blocks_swing + layer.blocks_sparse + layer.blocks_empty > 0)
+    out.line("  bands      {} dense, {} swing, {} sparse, {} empty blocks", layer.blocks_dense,
+             layer.blocks_swing, layer.blocks_sparse, layer.blocks_empty);
   out.line("  bytes      {}", change_text(layer.bytes_dense, layer.bytes_plan));
   for (const StoredCopy& copy : layer.copies) write_copy(out, copy);
   for (const TokensDecision& decision : layer.tokens) write_tokens(out, decision);
@@ -184,12 +187,16 @@ std::string explain_json(const Plan& plan) {
   const PlanExplanation e = explain(plan);
   json layers = json::array();
   for (const LayerExplanation& layer : e.layers) layers.push_back(layer_json(layer));
-  const json result = {{"device", e.device},           {"dtype", e.dtype},
-                       {"threads", e.threads},         {"source", e.source},
-                       {"compiled_by", e.compiled_by}, {"compiled_on", e.compiled_on},
-                       {"profile", e.profile},         {"profile_source", e.profile_source},
-                       {"bytes_model", e.bytes_model}, {"bytes_dense", e.bytes_dense},
-                       {"bytes_plan", e.bytes_plan},   {"layers", layers}};
+  json result = {{"device", e.device},           {"dtype", e.dtype},
+                 {"threads", e.threads},         {"source", e.source},
+                 {"compiled_by", e.compiled_by}, {"compiled_on", e.compiled_on},
+                 {"profile", e.profile},         {"profile_source", e.profile_source},
+                 {"bytes_model", e.bytes_model}, {"bytes_dense", e.bytes_dense},
+                 {"bytes_plan", e.bytes_plan},   {"layers", layers}};
+  if (e.device == "cuda") {
+    result["sm"] = e.sm;
+    result["sms"] = e.sms;
+  }
   return result.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 

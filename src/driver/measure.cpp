@@ -25,7 +25,8 @@ std::vector<std::byte> make_activations(DType dtype, std::int64_t tokens, std::i
     if (dtype == DType::fp32)
       reinterpret_cast<float*>(x.data())[i] = value;
     else
-      reinterpret_cast<std::uint16_t*>(x.data())[i] = bf16_from_float(value);
+      reinterpret_cast<std::uint16_t*>(x.data())[i] =
+          static_cast<std::uint16_t>(bits_from_float(value, dtype));
   }
   return x;
 }
@@ -60,10 +61,10 @@ Timing MachineMeasurer::time_layer(const LayerPlan& layer, DType dtype, std::int
       while_compiling);
 }
 
-double MachineMeasurer::dense_us(const std::string& library, DType dtype, std::int64_t rows,
-                                 std::int64_t cols, bool bias, std::int64_t tokens) {
+compiler::DenseMeasurement MachineMeasurer::dense(const std::string& library, DType dtype, std::int64_t rows,
+                                                  std::int64_t cols, bool bias, std::int64_t tokens) {
   const auto key = std::make_tuple(library, dtype, rows, cols, bias, tokens);
-  if (const auto found = dense_.find(key); found != dense_.end()) return found->second;
+  if (const auto found = dense_.find(key); found != dense_.end()) return {found->second, {}};
   const auto which = kernels::dense_library_from_name(library);
   if (!which) throw InternalError("measure: unknown dense library " + library);
   const std::vector<float> zeros(bias ? static_cast<std::size_t>(rows) : 0);
@@ -80,7 +81,7 @@ double MachineMeasurer::dense_us(const std::string& library, DType dtype, std::i
       executor_, [&] { drop_from_caches(product->packed()); }, [&] { product->run(x.data(), y.data()); },
       while_compiling);
   dense_[key] = timing.median_us;
-  return timing.median_us;
+  return {timing.median_us, {}};
 }
 
 }  // namespace cross::driver

@@ -39,8 +39,8 @@ class MachineMeasurer final : public compiler::Measurer {
   /// Forgets the dense times remembered so far.
   void forget() { dense_.clear(); }
   Timing time_layer(const LayerPlan& layer, DType dtype, std::int64_t tokens);
-  double dense_us(const std::string& library, DType dtype, std::int64_t rows, std::int64_t cols, bool bias,
-                  std::int64_t tokens) override;
+  compiler::DenseMeasurement dense(const std::string& library, DType dtype, std::int64_t rows,
+                                   std::int64_t cols, bool bias, std::int64_t tokens) override;
 
  private:
   Executor& executor_;

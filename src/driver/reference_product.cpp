@@ -27,12 +27,7 @@ float value_at(const std::byte* values, DType dtype, std::int64_t index) {
   }
   std::uint16_t bits;
   std::memcpy(&bits, values + 2 * index, sizeof bits);
-  return float_from_bf16(bits);
-}
-
-float widened(std::uint32_t bits, DType dtype) {
-  return dtype == DType::fp32 ? std::bit_cast<float>(bits)
-                              : float_from_bf16(static_cast<std::uint16_t>(bits));
+  return float_from_bits(bits, dtype);
 }
 
 /// Which packed rows are checked.
@@ -116,7 +111,8 @@ void compare_row(Comparison& comparison, const std::vector<KeptWeight>& weights,
       magnitude += std::abs(product);
     }
     double bound = growth * magnitude + terms * 0x1p-126;
-    if (dtype != DType::fp32) bound += 0x1p-8 * (std::abs(sum) + bound);
+    if (dtype == DType::bf16) bound += 0x1p-8 * (std::abs(sum) + bound);
+    if (dtype == DType::fp16) bound += 0x1p-11 * (std::abs(sum) + bound) + 0x1p-24;
     comparison.add(token, row, value_at(y, dtype, token * rows + row), sum, bound, magnitude);
   }
 }
@@ -137,7 +133,7 @@ ProductCheck check_product(const LayerPlan& layer, DType dtype, const std::byte*
     rows.assign(static_cast<std::size_t>(range.rows), {});
     decode_panel(layer, packing, p, [&](int row, std::int64_t column, std::uint32_t bits) {
       if (bits != 0 && sampled[static_cast<std::size_t>(range.begin + row)])
-        rows[static_cast<std::size_t>(row)].push_back({column, widened(bits, dtype)});
+        rows[static_cast<std::size_t>(row)].push_back({column, float_from_bits(bits, dtype)});
     });
     for (int r = 0; r < range.rows; ++r) {
       if (!sampled[static_cast<std::size_t>(range.begin + r)]) continue;

@@ -28,6 +28,7 @@ struct ProductCheck {
 ///
 ///     min(n', 8·√n')·u·(Σ|w·x| + |bias|) + n'·2⁻¹²⁶        n' = n + 64, for lanes and their reduction
 ///     bf16: + 2⁻⁸·(|reference| + the above)                  rounding of y
+///     fp16: + 2⁻¹¹·(|reference| + the above) + 2⁻²⁴          the same, and the spacing of its subnormals
 ///
 /// 8·√n' is the probabilistic bound of rounding errors that are independent (failing has odds below 10⁻¹²);
 /// 2⁻¹²⁶ is what a flushed subnormal costs. Where fp32 overflows any result passes that is infinite or NaN.

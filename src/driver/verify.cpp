@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <bit>
+#include <memory>
 
 #include "cross/error.h"
 #include "cross/session.h"
 #include "driver/decoded_panels.h"
 #include "driver/layer_bias.h"
+#include "driver/layer_runner.h"
 #include "driver/machine.h"
 #include "driver/measure.h"
 #include "driver/reference_product.h"
@@ -22,13 +24,7 @@ constexpr std::int64_t checked_rows = 256;
 /// The stored bits of W[row, col] after rounding to `dtype`.
 std::uint32_t rounded_bits(const MatrixView& weight, DType dtype, std::int64_t row, std::int64_t col) {
   if (weight.dtype == dtype) return weight.bits(row, col);
-  const float value = weight.value(row, col);
-  return dtype == DType::fp32 ? std::bit_cast<std::uint32_t>(value) : bf16_from_float(value);
-}
-
-float value_of(std::uint32_t bits, DType dtype) {
-  return dtype == DType::fp32 ? std::bit_cast<float>(bits)
-                              : float_from_bf16(static_cast<std::uint16_t>(bits));
+  return bits_from_float(weight.value(row, col), dtype);
 }
 
 void compare_packing(const LayerPlan& layer, const Packing& packing, DType dtype, const MatrixView& weight,
@@ -49,8 +45,8 @@ void compare_packing(const LayerPlan& layer, const Packing& packing, DType dtype
         if (result.differing() == 0) {
           result.first_row = row;
           result.first_col = c;
-          result.got = value_of(got, dtype);
-          result.expected = value_of(expected, dtype);
+          result.got = float_from_bits(got, dtype);
+          result.expected = float_from_bits(expected, dtype);
         }
         ++(got == 0 ? result.missing : expected == 0 ? result.extra : result.changed);
       }
@@ -73,8 +69,7 @@ class Verifier {
       : plan_(plan),
         model_(model),
         options_(options),
-        executor_(make_openmp_executor(driver::resolve_threads(options.threads))),
-        session_(plan, *executor_) {
+        runner_(driver::make_runner(plan, options.device, driver::resolve_threads(options.threads))) {
     for (const std::int64_t tokens : options.tokens)
       if (tokens < 1 || tokens > (1 << 20))
         throw UsageError(fmt::format("token count {} makes no sense; use 1 to {}", tokens, 1 << 20));
@@ -143,8 +138,7 @@ class Verifier {
     args.x = x.data();
     args.y = y.data();
     args.tokens = tokens;
-    args.workspace = workspace_.get(session_.workspace_bytes(index, tokens));
-    session_.run(index, args);
+    runner_->run(index, args);
     const auto check = driver::check_product(layer, plan_.dtype, x.data(), y.data(), tokens, checked_rows);
     return {tokens,          check.rows_checked, check.rel_error,
             check.tolerance, check.passed,       check.worst_token,
@@ -170,9 +164,7 @@ class Verifier {
   const Plan& plan_;
   const Model& model_;
   const VerifyOptions& options_;
-  std::unique_ptr<Executor> executor_;
-  Session session_;
-  driver::AlignedBuffer workspace_;
+  std::unique_ptr<driver::LayerRunner> runner_;
 };
 
 }  // namespace

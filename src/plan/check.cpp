@@ -5,6 +5,7 @@
 #include "base/quote.h"
 #include "cross/error.h"
 #include "plan/formats/decode.h"
+#include "plan/formats/gpu/packed.h"
 
 namespace cross::plan_file {
 namespace {
@@ -37,8 +38,11 @@ class LayerCheck {
     throw InputError(fmt::format("{}: {}", where_, why));
   }
 
+  bool cuda() const { return plan_.device == "cuda"; }
+
   void check_packing(const Packing& packing) const {
-    if ((packing.arithmetic == PlanArithmetic::fp32) != (plan_.dtype == DType::fp32))
+    if ((packing.arithmetic == PlanArithmetic::fp32) != (plan_.dtype == DType::fp32) ||
+        (packing.arithmetic == PlanArithmetic::mma) != (cuda() && plan_.dtype != DType::fp32))
       refuse("a packing's arithmetic does not fit the plan's dtype");
     const std::size_t overread = formats::segment_overread;
     const std::size_t size = packing.data.bytes.size();
@@ -53,6 +57,7 @@ class LayerCheck {
                            layer_.cols, name_of(plan_.dtype), layer_.dense_bytes(plan_.dtype)));
       return;
     }
+    if (cuda()) return check_gpu_packing(packing);
     std::int64_t next_row = 0;
     for (const Panel& panel : packing.panels) {
       if (panel.row_begin != next_row)
@@ -64,12 +69,36 @@ class LayerCheck {
       refuse(fmt::format("row panels end at row {}, not {}", next_row, layer_.rows));
   }
 
+  /// One panel of all rows, one segment of all columns, one blob.
+  void check_gpu_packing(const Packing& packing) const {
+    const std::size_t size = packing.data.bytes.size() - formats::segment_overread;
+    if (packing.arithmetic != PlanArithmetic::mma)
+      refuse("a packing of a CUDA plan must be dense, or have arithmetic \"mma\"");
+    if (packing.panels.size() != 1 || packing.panels[0].row_begin != 0 ||
+        packing.panels[0].rows != layer_.rows)
+      refuse(fmt::format("a packing of a CUDA plan must be one panel of all {} rows", layer_.rows));
+    const Panel& panel = packing.panels[0];
+    if (panel.segments.size() != 1 || panel.segments[0].k_begin != 0 ||
+        panel.segments[0].k_end != layer_.cols)
+      refuse(fmt::format("a packing of a CUDA plan must be one segment of all {} columns", layer_.cols));
+    const Segment& s = panel.segments[0];
+    if (!is_gpu_format(s.format))
+      refuse(fmt::format("format {} is not for device \"cuda\"", name_of(s.format)));
+    if (s.offset != 0 || s.bytes > size)
+      refuse(fmt::format("its segment's bytes [{}, +{}) must start at 0 and lie in the {} packed bytes",
+                         s.offset, s.bytes, size));
+    const std::string error =
+        formats::gpu::check(packing.data.bytes.first(s.bytes), s.format, layer_.rows, layer_.cols);
+    if (!error.empty()) refuse(fmt::format("{}: {}", name_of(s.format), error));
+  }
+
   void check_panel(const Packing& packing, const Panel& panel) const {
     const std::size_t size = packing.data.bytes.size() - formats::segment_overread;
     const auto arithmetic = static_cast<formats::Arithmetic>(packing.arithmetic);
     const std::int64_t block = kernels::k_block_elements * kernels::columns_per_element(arithmetic);
     std::int64_t previous_end = 0;
     for (const Segment& s : panel.segments) {
+      if (is_gpu_format(s.format)) refuse(fmt::format("format {} is for device \"cuda\"", name_of(s.format)));
       const std::string name =
           fmt::format("segment [{}, {}) of the panel at row {}", s.k_begin, s.k_end, panel.row_begin);
       if (s.k_begin < previous_end || s.k_end <= s.k_begin || s.k_end > layer_.cols)
@@ -91,6 +120,8 @@ class LayerCheck {
     if (static_cast<std::size_t>(v.packing) >= layer_.packings.size())
       refuse(fmt::format("a variant names packing {} of {}", v.packing, layer_.packings.size()));
     const Packing& packing = layer_.packings[static_cast<std::size_t>(v.packing)];
+    if (cuda()) return check_gpu_variant(v, packing);
+    if (!v.algorithm.empty()) refuse("\"algorithm\" is for device \"cuda\"");
     if (packing.dense()) {
       if (v.shape != "library" || (v.library != "onednn" && v.library != "openblas"))
         refuse(
@@ -127,8 +158,24 @@ class LayerCheck {
     if (count != seen.size()) refuse("the schedule leaves out a panel");
   }
 
+  void check_gpu_variant(const Variant& v, const Packing& packing) const {
+    if (packing.dense() ? v.shape != "library" : v.shape != "decode" && v.shape != "expand")
+      refuse("a variant's shape must be \"library\" for a dense packing, else \"decode\" or \"expand\"");
+    if (v.library != (v.shape == "decode" ? "" : "cublaslt"))
+      refuse(
+          "a variant must name library \"cublaslt\" for shapes \"library\" and \"expand\", and none for "
+          "\"decode\"");
+    if (v.item_tokens != 0 || v.scheduled_items != 0 || !v.schedule.empty())
+      refuse("a variant for device \"cuda\" has no schedule");
+    constexpr std::size_t longest = 256;
+    if (v.algorithm.size() > longest ||
+        v.algorithm.find_first_not_of("0123456789abcdef.:") != std::string::npos)
+      refuse("a variant's algorithm must be a version and hexadecimal digits");
+  }
+
   void check_row_order() const {
     if (layer_.row_order.empty()) return;
+    if (cuda()) refuse("a layer for device \"cuda\" keeps its row order");
     if (layer_.row_order.size() != static_cast<std::size_t>(layer_.rows))
       refuse("row_order has the wrong length");
     std::vector<bool> seen(layer_.row_order.size());

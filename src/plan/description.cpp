@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view arithmetic_names[] = {"fp32", "bf16_widened", "bf16_pair"};
+constexpr std::string_view arithmetic_names[] = {"fp32", "bf16_widened", "bf16_pair", "mma"};
 
 /// Reads typed fields of one JSON object and says which one is wrong.
 class Fields {
@@ -126,11 +126,12 @@ json panel_json(const Panel& panel) {
   return {{"row_begin", panel.row_begin}, {"rows", panel.rows}, {"segments", segments}};
 }
 
-Panel read_panel(const json& value, const std::string& where) {
+/// @param most_rows CPU panels are small; a CUDA plan has one of all rows.
+Panel read_panel(const json& value, const std::string& where, std::int64_t most_rows) {
   const Fields fields(value, where);
   Panel panel;
   panel.row_begin = fields.integer("row_begin", 0, max_extent);
-  panel.rows = static_cast<int>(fields.integer("rows", 1, 1 << 20));
+  panel.rows = static_cast<int>(fields.integer("rows", 1, most_rows));
   for (const json& segment : fields.array("segments")) panel.segments.push_back(read_segment(segment, where));
   return panel;
 }
@@ -142,14 +143,16 @@ json variant_json(const Variant& v) {
     for (const PlanPiece& piece : worker) pieces.push_back({piece.item, piece.panel});
     schedule.push_back(pieces);
   }
-  return {{"tokens", v.tokens},
-          {"packing", v.packing},
-          {"shape", v.shape},
-          {"library", v.library},
-          {"policy", v.policy},
-          {"item_tokens", v.item_tokens},
-          {"scheduled_items", v.scheduled_items},
-          {"schedule", schedule}};
+  json result = {{"tokens", v.tokens},
+                 {"packing", v.packing},
+                 {"shape", v.shape},
+                 {"library", v.library},
+                 {"policy", v.policy},
+                 {"item_tokens", v.item_tokens},
+                 {"scheduled_items", v.scheduled_items},
+                 {"schedule", schedule}};
+  if (!v.algorithm.empty()) result["algorithm"] = v.algorithm;
+  return result;
 }
 
 Variant read_variant(const json& value, const std::string& where) {
@@ -160,6 +163,7 @@ Variant read_variant(const json& value, const std::string& where) {
   v.shape = fields.text("shape");
   v.library = fields.text("library");
   v.policy = fields.text("policy");
+  if (value.contains("algorithm")) v.algorithm = fields.text("algorithm");
   v.item_tokens = static_cast<int>(fields.integer("item_tokens", 0, 1 << 20));
   v.scheduled_items = static_cast<int>(fields.integer("scheduled_items", 0, 1 << 20));
   for (const json& worker : fields.array("schedule")) {
@@ -259,10 +263,15 @@ json describe(const Plan& plan) {
                       {"variants", variants},
                       {"decision", describe_decision(layer.decision)}});
   }
-  return {
+  json result = {
       {"device", plan.device},           {"dtype", name_of(plan.dtype)},          {"source", plan.source},
       {"compiled_by", plan.compiled_by}, {"compiled_on", plan.compiled_on},       {"threads", plan.threads},
       {"profile", plan.profile},         {"profile_source", plan.profile_source}, {"layers", layers}};
+  if (plan.device == "cuda") {
+    result["sm"] = plan.sm;
+    result["sms"] = plan.sms;
+  }
+  return result;
 }
 
 Plan read_description(const json& description, const std::string& file) {
@@ -271,7 +280,12 @@ Plan read_description(const json& description, const std::string& file) {
   Plan plan;
   plan.device = fields.text("device");
   plan.dtype = from_names<DType>(fields, "dtype", dtype_names);
-  if (plan.dtype == DType::fp16) fields.wrong("dtype", fields.at("dtype"), "one of fp32, bf16");
+  const bool cuda = plan.device == "cuda";
+  if (plan.dtype == DType::fp16 && !cuda) fields.wrong("dtype", fields.at("dtype"), "one of fp32, bf16");
+  if (cuda) {
+    plan.sm = static_cast<int>(fields.integer("sm", 80, 9999));
+    plan.sms = static_cast<int>(fields.integer("sms", 1, 1 << 16));
+  }
   plan.source = fields.text("source");
   plan.compiled_by = fields.text("compiled_by");
   plan.compiled_on = fields.text("compiled_on");
@@ -296,7 +310,8 @@ Plan read_description(const json& description, const std::string& file) {
       const Fields p(value, l.where() + " packings");
       Packing packing;
       packing.arithmetic = from_names<PlanArithmetic>(p, "arithmetic", arithmetic_names);
-      for (const json& panel : p.array("panels")) packing.panels.push_back(read_panel(panel, l.where()));
+      for (const json& panel : p.array("panels"))
+        packing.panels.push_back(read_panel(panel, l.where(), cuda ? max_extent : 1 << 20));
       layer.packings.push_back(std::move(packing));
     }
     for (const json& value : l.array("variants")) layer.variants.push_back(read_variant(value, l.where()));

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "plan/formats/decode.h"
+#include "plan/formats/gpu/packed.h"
 
 namespace cross {
 
@@ -16,6 +17,14 @@ std::vector<std::byte> unpack(const LayerPlan& layer, const Packing& packing, DT
   const auto arithmetic = static_cast<formats::Arithmetic>(packing.arithmetic);
   for (const Panel& panel : packing.panels)
     for (const Segment& s : panel.segments) {
+      if (is_gpu_format(s.format)) {
+        formats::gpu::decode(packing.data.bytes.subspan(s.offset, s.bytes), [&](std::int64_t row,
+                                                                                std::int64_t column,
+                                                                                std::uint16_t bits) {
+          std::memcpy(dense.data() + static_cast<std::size_t>(row * layer.cols + column) * size, &bits, size);
+        });
+        continue;
+      }
       const formats::SegmentShape shape{s.format, arithmetic, panel.rows, s.k_end - s.k_begin,
                                         s.keep,   s.group};
       formats::decode_segment(

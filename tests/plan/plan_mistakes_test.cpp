@@ -312,6 +312,8 @@ TEST(PlanMistakes, the_unchanged_parts_are_accepted) {
 TEST(PlanMistakes, a_wrong_device_is_a_device_error) {
   PlanParts parts = open_plan(good_file());
   parts.description["device"] = "cuda";
+  parts.description["sm"] = 90;
+  parts.description["sms"] = 132;
   expect_refused<DeviceError>([&] { parse(close_plan(parts)); },
                               {"m.cross: ", "device \"cuda\"", "--device cpu"});
 }

@@ -33,6 +33,7 @@ double price_density(const BlockCounts& counts, std::size_t block, std::int64_t 
     case Format::dense:
     case Format::dense_panel:
     case Format::empty:
+    case Format::gather8:
       break;
   }
   return 1.0;

@@ -68,8 +68,8 @@ int int_field(const json& object, const char* name, const std::string& where) {
 }  // namespace
 
 std::string ProfileKey::text() const {
-  return fmt::format("{} {}, {}, {} threads, kernel table {}, {}", device, name, isa, threads, kernel_table,
-                     libraries);
+  return fmt::format("{} {}, {}, {} {}, kernel table {}, {}", device, name, isa, threads,
+                     device == "cuda" ? "SMs" : "threads", kernel_table, libraries);
 }
 
 std::string ProfileKey::file_name() const {
@@ -78,25 +78,57 @@ std::string ProfileKey::file_name() const {
                      static_cast<std::uint32_t>(XXH3_64bits(all.data(), all.size())));
 }
 
-std::optional<double> CostProfile::price(std::string_view kernel, std::string_view arithmetic, double density,
-                                         std::int64_t tokens) const {
+namespace {
+
+/// The curves of a kernel around a token count.
+struct Neighbours {
   const PriceCurve* below = nullptr;
   const PriceCurve* above = nullptr;
+};
+
+Neighbours neighbours(const std::vector<PriceCurve>& curves, std::string_view kernel,
+                      std::string_view arithmetic, std::int64_t tokens) {
+  Neighbours found;
   for (const PriceCurve& curve : curves) {
     if (curve.kernel != kernel || curve.arithmetic != arithmetic || curve.points.empty()) continue;
-    if (curve.tokens <= tokens && (below == nullptr || curve.tokens > below->tokens)) below = &curve;
-    if (curve.tokens >= tokens && (above == nullptr || curve.tokens < above->tokens)) above = &curve;
+    if (curve.tokens <= tokens && (found.below == nullptr || curve.tokens > found.below->tokens))
+      found.below = &curve;
+    if (curve.tokens >= tokens && (found.above == nullptr || curve.tokens < found.above->tokens))
+      found.above = &curve;
   }
-  if (below == nullptr && above == nullptr) return std::nullopt;
-  if (above == nullptr) {
-    const double factor = static_cast<double>(tokens) / static_cast<double>(below->tokens);
-    return at_density(below->points, density) * factor;
-  }
-  if (below == nullptr || below == above) return at_density(above->points, density);
+  return found;
+}
+
+/// Linear between two curves; the first curve below all, `beyond` above all.
+template <class Value>
+std::optional<double> between(const Neighbours& n, std::int64_t tokens, double beyond, Value value) {
+  if (n.below == nullptr && n.above == nullptr) return std::nullopt;
+  if (n.above == nullptr) return value(*n.below) * beyond;
+  if (n.below == nullptr || n.below == n.above) return value(*n.above);
   const double share =
-      static_cast<double>(tokens - below->tokens) / static_cast<double>(above->tokens - below->tokens);
-  const double low = at_density(below->points, density);
-  return low + share * (at_density(above->points, density) - low);
+      static_cast<double>(tokens - n.below->tokens) / static_cast<double>(n.above->tokens - n.below->tokens);
+  const double low = value(*n.below);
+  return low + share * (value(*n.above) - low);
+}
+
+}  // namespace
+
+std::optional<double> CostProfile::price(std::string_view kernel, std::string_view arithmetic, double density,
+                                         std::int64_t tokens) const {
+  const Neighbours n = neighbours(curves, kernel, arithmetic, tokens);
+  const double factor =
+      n.below != nullptr ? static_cast<double>(tokens) / static_cast<double>(n.below->tokens) : 1.0;
+  return between(n, tokens, factor,
+                 [&](const PriceCurve& curve) { return at_density(curve.points, density); });
+}
+
+std::optional<double> CostProfile::time_us(std::string_view kernel, std::string_view arithmetic,
+                                           double density, std::int64_t tokens, double elements) const {
+  const auto each = price(kernel, arithmetic, density, tokens);
+  if (!each) return std::nullopt;
+  const auto fixed = between(neighbours(curves, kernel, arithmetic, tokens), tokens, 1.0,
+                             [](const PriceCurve& curve) { return curve.fixed_us; });
+  return *fixed + *each * elements / 1000;
 }
 
 double CostProfile::noise() const {
@@ -134,7 +166,9 @@ CostProfile CostProfile::parse(std::string_view text, const std::string& name) {
     PriceCurve curve{text_field(entry, "kernel", name),
                      text_field(entry, "arithmetic", name),
                      int_field(entry, "tokens", name),
+                     0,
                      {}};
+    if (entry.contains("fixed_us")) curve.fixed_us = number(entry.at("fixed_us"), name + ": \"fixed_us\"");
     const std::string where =
         fmt::format("{}: curve {} {} at {} tokens", name, curve.kernel, curve.arithmetic, curve.tokens);
     const json& points = field(entry, "points", where);
@@ -157,13 +191,15 @@ void CostProfile::save(const std::filesystem::path& path) const {
   json curves_json = json::array();
   for (const PriceCurve& curve : curves) {
     json points = json::array();
-    const auto short_number = [](double value) { return std::round(value * 1e6) / 1e6; };
+    const auto short_number = [](double value) { return std::round(value * 1e9) / 1e9; };
     for (const PricePoint& p : curve.points)
       points.push_back({p.density, short_number(p.ns_per_element), short_number(p.spread)});
-    curves_json.push_back({{"kernel", curve.kernel},
-                           {"arithmetic", curve.arithmetic},
-                           {"tokens", curve.tokens},
-                           {"points", points}});
+    json entry = {{"kernel", curve.kernel},
+                  {"arithmetic", curve.arithmetic},
+                  {"tokens", curve.tokens},
+                  {"points", points}};
+    if (curve.fixed_us > 0) entry["fixed_us"] = short_number(curve.fixed_us);
+    curves_json.push_back(std::move(entry));
   }
   const json root = {{"cross_profile", 1},
                      {"key",

@@ -15,6 +15,14 @@ std::size_t best_of(const std::vector<Option>& options, const std::vector<std::s
                            [&](std::size_t a, std::size_t b) { return options[a].us[t] < options[b].us[t]; });
 }
 
+/// Whether one row order serves all options of a set.
+bool one_row_order(const std::vector<Option>& options, const std::vector<std::size_t>& set) {
+  bool sorted = false, natural = false;
+  for (const std::size_t o : set)
+    if (!options[o].dense) (options[o].sorted ? sorted : natural) = true;
+  return !sorted || !natural;
+}
+
 }  // namespace
 
 Choice choose(const std::vector<Option>& options, int copies) {
@@ -32,6 +40,7 @@ Choice choose(const std::vector<Option>& options, int copies) {
       Choice choice;
       for (std::size_t o = 0; o < options.size(); ++o)
         if ((subset >> o) & 1u) choice.stored.push_back(o);
+      if (!one_row_order(options, choice.stored)) continue;
       double score = 0;
       bool loses = false;
       for (std::size_t t = 0; t < counts; ++t) {

@@ -14,6 +14,7 @@ struct Option {
   std::string name;
   std::vector<double> us;  ///< per token count
   bool dense = false;
+  bool sorted = false;  ///< packed rows stand in the reorder stage's order, not in W's
 };
 
 struct Choice {
@@ -26,8 +27,9 @@ struct Choice {
 ///     minimise over S, |S| ≤ copies:  Σ_t log min_{o in S} us(o, t)
 ///     subject to                      min_{o in S} us(o, t) ≤ us(dense, t)   for every t
 ///
-/// Exactly one option is dense; {dense} always qualifies. Ties go to fewer copies, then to the earlier
-/// options.
+/// and to one row order: a plan has one per layer, so S never holds a sorted option beside one that is
+/// neither sorted nor dense (dense weights stand in W's order whatever the plan's is). Exactly one option is
+/// dense; {dense} always qualifies. Ties go to fewer copies, then to the earlier options.
 Choice choose(const std::vector<Option>& options, int copies);
 
 }  // namespace cross::compiler

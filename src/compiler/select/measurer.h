@@ -10,6 +10,12 @@
 
 namespace cross::compiler {
 
+/// A dense product through a library.
+struct DenseMeasurement {
+  double us = 0;          ///< median
+  std::string algorithm;  ///< the fastest, where the library lets its caller choose
+};
+
 class Measurer {
  public:
   virtual ~Measurer() = default;
@@ -19,8 +25,8 @@ class Measurer {
   /// repetition.
   virtual double layer_us(const LayerPlan& layer, DType dtype, std::int64_t tokens) = 0;
   /// The same through a dense library, with arbitrary weights of that shape.
-  virtual double dense_us(const std::string& library, DType dtype, std::int64_t rows, std::int64_t cols,
-                          bool bias, std::int64_t tokens) = 0;
+  virtual DenseMeasurement dense(const std::string& library, DType dtype, std::int64_t rows,
+                                 std::int64_t cols, bool bias, std::int64_t tokens) = 0;
 };
 
 }  // namespace cross::compiler

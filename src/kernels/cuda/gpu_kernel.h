@@ -1,5 +1,5 @@
-// The calling convention of CUDA kernels and the table they are declared in. No CUDA header is needed to read it:
-// device addresses are raw pointers, a stream is its handle as void*, errors are cudaError_t as int.
+// The calling convention of CUDA kernels and the table they are declared in. No CUDA header is needed to read
+// it: device addresses are raw pointers, a stream is its handle as void*, errors are cudaError_t as int.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,7 @@ inline constexpr int gpu_table_version = 1;
 
 /// One packed matrix: the blob in host memory (its header decides the launch) and on the device.
 struct PackedMatrix {
-  std::span<const std::byte> host;  ///< checked (plan/formats/gpu/*.h) before it comes here
+  std::span<const std::byte> host;    ///< checked (plan/formats/gpu/*.h) before it comes here
   const std::byte* device = nullptr;  ///< the same bytes, 256-byte aligned
   DType dtype = DType::bf16;          ///< bf16 or fp16
 };
@@ -42,7 +42,8 @@ struct GpuKernel {
   Format format = Format::empty;
   std::string_view arch;  ///< "sm80" (portable) or "sm90" (Hopper)
   std::int64_t max_tokens = 0;
-  /// Why this kernel cannot run the matrix at `tokens` on a GPU with `shared_bytes` per block; empty if it can.
+  /// Why this kernel cannot run the matrix at `tokens` on a GPU with `shared_bytes` per block; empty if it
+  /// can.
   std::string (*refuses)(const PackedMatrix&, std::int64_t tokens, std::size_t shared_bytes) = nullptr;
   /// Bytes that must be zero before the first run; every run leaves them zero. One per stream.
   std::size_t (*workspace)(const PackedMatrix&, std::int64_t tokens) = nullptr;
@@ -54,7 +55,8 @@ struct GpuKernel {
 /// All rows, the fastest architecture first within a format.
 std::span<const GpuKernel> gpu_kernels();
 
-/// The row for `format` on a GPU of compute capability `major`.`minor`; nullptr below 8.0 or for other formats.
+/// The row for `format` on a GPU of compute capability `major`.`minor`; nullptr below 8.0 or for other
+/// formats.
 const GpuKernel* gpu_kernel_for(Format format, int major, int minor);
 
 /// Decodes a packed matrix into a dense one, row-major in its dtype: out[rows, cols]. Returns a cudaError_t.

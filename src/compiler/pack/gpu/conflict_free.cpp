@@ -24,8 +24,8 @@ class Pool {
   bool done() const { return size_ == 0; }
   int column() const { return column_; }
 
-  /// offer[r]: the oldest weight (index into the pool) that lies at residue r and can be reached; -1 if none. Bits of
-  /// the result: residues on offer.
+  /// offer[r]: the oldest weight (index into the pool) that lies at residue r and can be reached; -1 if none.
+  /// Bits of the result: residues on offer.
   int offers(std::array<std::int8_t, residues>& offer) const {
     offer.fill(-1);
     int mask = 0;
@@ -47,8 +47,8 @@ class Pool {
     return step_to(weight.col, weight.bits);
   }
 
-  /// A step with value zero to a column of that residue: as far towards the next weight as allowed, or near by when
-  /// the list is done.
+  /// A step with value zero to a column of that residue: as far towards the next weight as allowed, or near
+  /// by when the list is done.
   ListStep idle(int residue) {
     int target = done() ? column_ : std::min(column_ + reach, weights_[0].col);
     target = target / residues * residues + residue;
@@ -118,8 +118,8 @@ class Matching {
 
 }  // namespace
 
-std::array<std::vector<ListStep>, 8> order_phase(const std::array<std::vector<KeptWeight>, 8>& kept, int extent,
-                                                 std::array<std::uint16_t, 8>& start) {
+std::array<std::vector<ListStep>, 8> order_phase(const std::array<std::vector<KeptWeight>, 8>& kept,
+                                                 int extent, std::array<std::uint16_t, 8>& start) {
   std::vector<Pool> pools;
   pools.reserve(lists);
   std::array<std::vector<ListStep>, 8> out;
@@ -128,7 +128,9 @@ std::array<std::vector<ListStep>, 8> order_phase(const std::array<std::vector<Ke
     start[i] = static_cast<std::uint16_t>(pools[i].column());
     out[i].reserve(kept[i].size() + 4);
   }
-  const auto all_done = [&] { return std::all_of(pools.begin(), pools.end(), [](const Pool& p) { return p.done(); }); };
+  const auto all_done = [&] {
+    return std::all_of(pools.begin(), pools.end(), [](const Pool& p) { return p.done(); });
+  };
   while (!all_done()) {
     std::array<std::array<std::int8_t, residues>, lists> offer;
     std::array<int, lists> masks;
@@ -146,9 +148,10 @@ std::array<std::vector<ListStep>, 8> order_phase(const std::array<std::vector<Ke
       else if (residue >= 0)
         out[i].push_back(pools[i].take(offer[i][static_cast<std::size_t>(residue)]));
       else  // A bank conflict: the oldest weight, so that nothing is left behind.
-        out[i].push_back(pools[i].take(*std::min_element(
-            offer[i].begin(), offer[i].end(),
-            [](std::int8_t a, std::int8_t b) { return static_cast<std::uint8_t>(a) < static_cast<std::uint8_t>(b); })));
+        out[i].push_back(pools[i].take(
+            *std::min_element(offer[i].begin(), offer[i].end(), [](std::int8_t a, std::int8_t b) {
+              return static_cast<std::uint8_t>(a) < static_cast<std::uint8_t>(b);
+            })));
     }
   }
   return out;

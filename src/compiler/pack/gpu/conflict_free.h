@@ -16,15 +16,15 @@ struct ListStep {
   std::uint16_t bits = 0;
 };
 
-/// Orders eight lists that are read in lockstep so that, as often as possible, the eight columns of one step differ
-/// modulo 8; a step moves a list by at most 127 columns either way. KeptWeight::col is a
-/// position in [0, extent) here.
+/// Orders eight lists that are read in lockstep so that, as often as possible, the eight columns of one step
+/// differ modulo 8; a step moves a list by at most 127 columns either way. KeptWeight::col is a position in
+/// [0, extent) here.
 /// @param start  receives each list's column before its first step
 /// @return       the lists, all of one length
 ///
-/// Greedy in time, optimal in each step: the eight lists are matched with the eight residues by augmenting paths, each
-/// list offering its oldest unplaced weights.
-std::array<std::vector<ListStep>, 8> order_phase(const std::array<std::vector<KeptWeight>, 8>& lists, int extent,
-                                                 std::array<std::uint16_t, 8>& start);
+/// Greedy in time, optimal in each step: the eight lists are matched with the eight residues by augmenting
+/// paths, each list offering its oldest unplaced weights.
+std::array<std::vector<ListStep>, 8> order_phase(const std::array<std::vector<KeptWeight>, 8>& lists,
+                                                 int extent, std::array<std::uint16_t, 8>& start);
 
 }  // namespace cross::compiler

@@ -23,7 +23,8 @@ inline std::uint16_t half_bits(const MatrixView& weight, DType dtype, std::int64
 }
 
 /// Appends the kept weights of row `r`, columns ascending, to `out` (cleared first).
-inline void kept_weights(const MatrixView& weight, DType dtype, std::int64_t r, std::vector<KeptWeight>& out) {
+inline void kept_weights(const MatrixView& weight, DType dtype, std::int64_t r,
+                         std::vector<KeptWeight>& out) {
   out.clear();
   for (std::int64_t c = 0; c < weight.cols; ++c)
     if (const std::uint16_t bits = half_bits(weight, dtype, r, c); bits != 0)

@@ -34,8 +34,9 @@ Entry pack_entry(const std::array<std::vector<KeptWeight>, tile_rows>& rows, int
   for (int lane = 0; lane < lanes; ++lane) {
     const auto& row = rows[static_cast<std::size_t>(gather8_row(lane))];
     const auto slot = static_cast<std::size_t>(gather8_list(lane));
-    list[static_cast<std::size_t>(lane)].assign(row.begin() + static_cast<std::ptrdiff_t>(row.size() * slot / 4),
-                                                row.begin() + static_cast<std::ptrdiff_t>(row.size() * (slot + 1) / 4));
+    list[static_cast<std::size_t>(lane)].assign(
+        row.begin() + static_cast<std::ptrdiff_t>(row.size() * slot / 4),
+        row.begin() + static_cast<std::ptrdiff_t>(row.size() * (slot + 1) / 4));
   }
   std::array<std::vector<ListStep>, lanes> steps;
   std::size_t longest = 1;
@@ -73,12 +74,15 @@ Entry pack_entry(const std::array<std::vector<KeptWeight>, tile_rows>& rows, int
   return entry;
 }
 
-/// How much of K one CTA can hold: planes of eight tokens, 16 bytes a column, beside the rings and partial sums.
+/// How much of K one CTA can hold: planes of eight tokens, 16 bytes a column, beside the rings and partial
+/// sums.
 int k_groups_for(std::int64_t cols, const GpuTarget& target) {
-  const std::size_t planes = static_cast<std::size_t>(std::clamp<std::int64_t>((target.tokens + 7) / 8, 1, 8));
+  const std::size_t planes =
+      static_cast<std::size_t>(std::clamp<std::int64_t>((target.tokens + 7) / 8, 1, 8));
   const std::size_t fixed = 40 * 1024 + 2 * gather8_warps * 256 * planes;
   if (target.shared_bytes <= fixed) throw InternalError("pack: too little shared memory for gather8");
-  const std::size_t columns = std::min<std::size_t>((target.shared_bytes - fixed) / (16 * planes) / 8 * 8, 65528);
+  const std::size_t columns =
+      std::min<std::size_t>((target.shared_bytes - fixed) / (16 * planes) / 8 * 8, 65528);
   return static_cast<int>((static_cast<std::size_t>(cols) + columns - 1) / columns);
 }
 
@@ -105,8 +109,8 @@ std::vector<std::vector<std::int32_t>> deal_tiles(const std::vector<std::uint32_
 
 }  // namespace
 
-std::vector<std::byte> pack_gather8(const MatrixView& weight, DType dtype, const GpuTarget& target, int threads,
-                                    std::int64_t& kept) {
+std::vector<std::byte> pack_gather8(const MatrixView& weight, DType dtype, const GpuTarget& target,
+                                    int threads, std::int64_t& kept) {
   const std::vector<std::int64_t> count = count_rows(weight, dtype, threads);
   kept = std::accumulate(count.begin(), count.end(), std::int64_t{0});
   const std::vector<std::int32_t> order = rows_by_count(count);
@@ -144,8 +148,10 @@ std::vector<std::byte> pack_gather8(const MatrixView& weight, DType dtype, const
           if (w.col >= k0 && w.col < k0 + extent)
             inside[r].push_back({gather8_position(static_cast<int>(w.col - k0)), w.bits});
       for (auto& row : inside)
-        std::sort(row.begin(), row.end(), [](const KeptWeight& a, const KeptWeight& b) { return a.col < b.col; });
-      Entry& entry = packed[static_cast<std::size_t>(tile) * static_cast<std::size_t>(groups) + static_cast<std::size_t>(g)];
+        std::sort(row.begin(), row.end(),
+                  [](const KeptWeight& a, const KeptWeight& b) { return a.col < b.col; });
+      Entry& entry = packed[static_cast<std::size_t>(tile) * static_cast<std::size_t>(groups) +
+                            static_cast<std::size_t>(g)];
       entry = pack_entry(inside, (extent + 7) / 8 * 8);
       blocks[static_cast<std::size_t>(tile)] += entry.count();
     }
@@ -160,8 +166,8 @@ std::vector<std::byte> pack_gather8(const MatrixView& weight, DType dtype, const
     for (int g = 0; g < groups; ++g) {
       const std::size_t first = in_order.size();
       for (const std::int32_t tile : part) {
-        const Entry& entry =
-            packed[static_cast<std::size_t>(tile) * static_cast<std::size_t>(groups) + static_cast<std::size_t>(g)];
+        const Entry& entry = packed[static_cast<std::size_t>(tile) * static_cast<std::size_t>(groups) +
+                                    static_cast<std::size_t>(g)];
         in_order.push_back(&entry);
         std::copy_n(row_map.begin() + static_cast<std::ptrdiff_t>(tile) * tile_rows, tile_rows,
                     entry_rows.emplace_back().begin());

@@ -37,14 +37,14 @@ std::string gpu_format_refuses(const MatrixView& weight, DType plan_dtype, Forma
     return fmt::format("{} is no format of the CUDA device family", name_of(format));
   if (plan_dtype == DType::fp32) return "it holds 16-bit values only";
   if (weight.rows < 1 || weight.cols < 1) return "the matrix is empty";
-  if (weight.rows > std::numeric_limits<std::int32_t>::max() - 8 || weight.cols > std::numeric_limits<std::int32_t>::max() - 8)
+  if (weight.rows > std::numeric_limits<std::int32_t>::max() - 8 ||
+      weight.cols > std::numeric_limits<std::int32_t>::max() - 8)
     return "the matrix has more than 2^31 rows or columns";
-  if (format != Format::gather8) return fmt::format("{} cannot be packed yet", name_of(format));
   return {};
 }
 
-std::vector<std::byte> pack_gpu(const MatrixView& weight, DType plan_dtype, Format format, const GpuTarget& target,
-                                int threads, std::int64_t& kept) {
+std::vector<std::byte> pack_gpu(const MatrixView& weight, DType plan_dtype, Format format,
+                                const GpuTarget& target, int threads, std::int64_t& kept) {
   if (const std::string why = gpu_format_refuses(weight, plan_dtype, format); !why.empty())
     throw InternalError("pack: " + why);
   switch (format) {

@@ -16,17 +16,17 @@ namespace cross::compiler {
 struct GpuTarget {
   int sms = 132;
   std::size_t shared_bytes = 232448;  ///< per block, the opt-in limit
-  /// Token count that must run from the packed copy: more tokens need more of X in shared memory, hence more K groups
-  /// and partial sums.
+  /// Token count that must run from the packed copy: more tokens need more of X in shared memory, hence more
+  /// K groups and partial sums.
   std::int64_t tokens = 8;
 };
 
 /// Why `format` cannot hold the matrix, or empty. 2:4 needs its pattern; all need rows, cols ≥ 1.
 std::string gpu_format_refuses(const MatrixView& weight, DType plan_dtype, Format format);
 
-/// Packs the weights, rounded to `plan_dtype` (bf16 or fp16), with work dealt to `target`. @param kept receives the
-/// number of kept weights. Deterministic.
-std::vector<std::byte> pack_gpu(const MatrixView& weight, DType plan_dtype, Format format, const GpuTarget& target,
-                                int threads, std::int64_t& kept);
+/// Packs the weights, rounded to `plan_dtype` (bf16 or fp16), with work dealt to `target`. @param kept
+/// receives the number of kept weights. Deterministic.
+std::vector<std::byte> pack_gpu(const MatrixView& weight, DType plan_dtype, Format format,
+                                const GpuTarget& target, int threads, std::int64_t& kept);
 
 }  // namespace cross::compiler

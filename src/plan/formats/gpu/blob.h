@@ -18,7 +18,8 @@ Header read_header(std::span<const std::byte> blob) {
   return header;
 }
 
-/// Element `index` of the array at `offset`; blobs start at multiples of 64 bytes, arrays at multiples of 128.
+/// Element `index` of the array at `offset`; blobs start at multiples of 64 bytes, arrays at multiples of
+/// 128.
 template <class T>
 T element(std::span<const std::byte> blob, std::uint64_t offset, std::uint64_t index) {
   T value;
@@ -27,7 +28,8 @@ T element(std::span<const std::byte> blob, std::uint64_t offset, std::uint64_t i
 }
 
 /// Whether `count` elements of `size` bytes at `offset` lie inside the blob, aligned.
-inline bool array_fits(std::span<const std::byte> blob, std::uint64_t offset, std::uint64_t count, std::size_t size) {
+inline bool array_fits(std::span<const std::byte> blob, std::uint64_t offset, std::uint64_t count,
+                       std::size_t size) {
   return offset % 128 == 0 && offset <= blob.size() && count <= (blob.size() - offset) / size;
 }
 

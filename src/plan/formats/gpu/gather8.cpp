@@ -16,8 +16,8 @@ class EntryWalk {
   EntryWalk(std::span<const std::byte> blob, const Gather8Header& header, std::uint32_t entry)
       : blob_(blob), header_(header) {
     for (int lane = 0; lane < gather8_lanes; ++lane)
-      position[lane] = element<std::uint16_t>(blob, header.entry_starts,
-                                            std::uint64_t{entry} * gather8_lanes + static_cast<unsigned>(lane));
+      position[lane] = element<std::uint16_t>(
+          blob, header.entry_starts, std::uint64_t{entry} * gather8_lanes + static_cast<unsigned>(lane));
   }
 
   /// Moves all lanes by step `step` of `block` and reads the values.
@@ -58,7 +58,8 @@ std::string check_tables(std::span<const std::byte> blob, const Gather8Header& h
     return fmt::format("{} entries for {} tiles and {} K groups", h.entries, h.tiles, h.k_groups);
   if (!array_fits(blob, h.cta_block, ctas + 1, 4) || !array_fits(blob, h.cta_entry, ctas + 1, 4) ||
       !array_fits(blob, h.entry_end, h.entries, 4) || !array_fits(blob, h.entry_rows, h.entries, 32) ||
-      !array_fits(blob, h.entry_starts, h.entries, 64) || !array_fits(blob, h.warp_entry, ctas * gather8_warps, 4) ||
+      !array_fits(blob, h.entry_starts, h.entries, 64) ||
+      !array_fits(blob, h.warp_entry, ctas * gather8_warps, 4) ||
       !array_fits(blob, h.warp_starts, ctas * gather8_warps, 64) ||
       !array_fits(blob, h.stream, h.blocks, gather8_block_bytes))
     return "an array leaves the blob or is not aligned to 128 bytes";
@@ -75,7 +76,8 @@ std::string check_tables(std::span<const std::byte> blob, const Gather8Header& h
   }
   if (block != h.blocks || entry != h.entries) return "the CTAs do not cover all blocks and entries";
   for (std::uint32_t e = 0; e < h.entries; ++e)
-    if (entry_begin(blob, h, e) >= entry_begin(blob, h, e + 1)) return fmt::format("entry {} has no block", e);
+    if (entry_begin(blob, h, e) >= entry_begin(blob, h, e + 1))
+      return fmt::format("entry {} has no block", e);
   return {};
 }
 
@@ -87,7 +89,8 @@ std::string check_rows(std::span<const std::byte> blob, const Gather8Header& h) 
     const auto first = element<std::uint32_t>(blob, h.cta_entry, cta);
     const auto count = element<std::uint32_t>(blob, h.cta_entry, cta + 1) - first;
     for (std::uint64_t i = 0; i < std::uint64_t{count} * gather8_tile_rows; ++i) {
-      const auto row = element<std::int32_t>(blob, h.entry_rows, std::uint64_t{first} * gather8_tile_rows + i);
+      const auto row =
+          element<std::int32_t>(blob, h.entry_rows, std::uint64_t{first} * gather8_tile_rows + i);
       if (row == -1) continue;
       if (row < 0 || row >= h.rows || seen[static_cast<std::size_t>(row)])
         return fmt::format("row {} of the tiles is out of range or there twice", row);
@@ -133,7 +136,8 @@ std::string check_gather8(std::span<const std::byte> blob, std::int64_t, std::in
       while (warp < gather8_warps && cta_begin + gather8_warp_begin(cta_count, warp) < b) ++warp;
       for (; warp < gather8_warps && cta_begin + gather8_warp_begin(cta_count, warp) == b; ++warp) {
         const std::uint64_t w = cta * gather8_warps + static_cast<std::uint64_t>(warp);
-        if (element<std::uint32_t>(blob, h.warp_entry, w) != e) return fmt::format("warp {} starts in a wrong entry", w);
+        if (element<std::uint32_t>(blob, h.warp_entry, w) != e)
+          return fmt::format("warp {} starts in a wrong entry", w);
         for (int lane = 0; lane < gather8_lanes; ++lane)
           if (element<std::uint16_t>(blob, h.warp_starts, w * gather8_lanes + static_cast<unsigned>(lane)) !=
               walk.position[lane])
@@ -164,7 +168,8 @@ void decode_gather8(std::span<const std::byte> blob, const Visitor& visit) {
         for (int lane = 0; lane < gather8_lanes; ++lane) {
           if (walk.value[lane] == 0) continue;
           const auto row = element<std::int32_t>(
-              blob, h.entry_rows, std::uint64_t{e} * gather8_tile_rows + static_cast<std::uint64_t>(gather8_row(lane)));
+              blob, h.entry_rows,
+              std::uint64_t{e} * gather8_tile_rows + static_cast<std::uint64_t>(gather8_row(lane)));
           if (row >= 0) visit(row, k0 + gather8_position(walk.position[lane]), walk.value[lane]);
         }
       }

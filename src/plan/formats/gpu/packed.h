@@ -1,5 +1,5 @@
-// Packed matrices of the CUDA device family: one blob per matrix, header first. What every format shares; each format
-// has a header of its own beside this one. All integers are little-endian.
+// Packed matrices of the CUDA device family: one blob per matrix, header first. What every format shares;
+// each format has a header of its own beside this one. All integers are little-endian.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,8 @@ namespace cross::formats::gpu {
 /// The first bytes of every blob.
 struct BlobHeader {
   std::uint32_t format = 0;  ///< cross::Format
-  std::uint32_t bytes = 0;   ///< of the header that follows, this one included; payload starts at a multiple of 128
+  std::uint32_t bytes =
+      0;  ///< of the header that follows, this one included; payload starts at a multiple of 128
   std::int32_t rows = 0, cols = 0;
   std::uint64_t blob_bytes = 0;  ///< of header and payload
 };
@@ -23,8 +24,8 @@ struct BlobHeader {
 /// Called for every stored value: row and column of W, its 16 bits.
 using Visitor = std::function<void(std::int64_t row, std::int64_t col, std::uint16_t bits)>;
 
-/// Empty if `blob` is a well-formed matrix of this format and shape: every count, offset and column in range, so that
-/// the kernels may trust it. Touches no byte outside `blob`.
+/// Empty if `blob` is a well-formed matrix of this format and shape: every count, offset and column in range,
+/// so that the kernels may trust it. Touches no byte outside `blob`.
 std::string check(std::span<const std::byte> blob, Format format, std::int64_t rows, std::int64_t cols);
 
 /// Visits every stored value, padding left out. The blob must have passed `check`.

@@ -1,0 +1,79 @@
+// GPUs: one blob per matrix, whose work is dealt to the SMs when it is packed.
+#include <nlohmann/json.hpp>
+
+#include "compiler/family/family.h"
+#include "compiler/pack/pack.h"
+#include "compiler/select/candidates_gpu.h"
+#include "plan/formats/layout.h"
+
+namespace cross::compiler {
+namespace {
+
+class GpuLayerFamily final : public LayerFamily {
+ public:
+  GpuLayerFamily(const FamilyInputs& in, const GpuFamily& gpu) : in_(in), gpu_(gpu) {}
+
+  std::string reorder(const MatrixAnalysis&) override {
+    return "natural: packing deals rows to the SMs by their work";
+  }
+  void count() override {}
+
+  CandidateSet enumerate(const MatrixAnalysis& analysis) override {
+    density_ = analysis.density;
+    return enumerate_gpu_candidates({.weight = in_.weight,
+                                     .density = analysis.density,
+                                     .dtype = in_.options.dtype,
+                                     .profile = in_.profile,
+                                     .gpu = gpu_,
+                                     .tokens = in_.options.tokens,
+                                     .only = in_.options.format});
+  }
+
+  Packing pack(const LayoutCandidate& candidate, std::int64_t& nnz) override {
+    Packing packing;
+    packing.arithmetic = PlanArithmetic::mma;
+    packing.panels = candidate.layout.panels;
+    cross::Segment& segment = packing.panels.at(0).segments.at(0);
+    std::vector<std::byte> blob =
+        pack_gpu(in_.weight, in_.options.dtype, segment.format, gpu_.target, in_.options.threads, nnz);
+    segment.offset = 0;
+    segment.bytes = blob.size();
+    blob.resize(formats::round_up(blob.size(), 64) + formats::segment_overread);
+    packing.data = Blob::own(std::move(blob));
+    return packing;
+  }
+
+  Packing pack_dense(std::int64_t& nnz) override {
+    Packing packing = compiler::pack_dense(in_.weight, in_.options.dtype, kernels::Arithmetic::fp32, nnz);
+    packing.arithmetic = in_.options.dtype == DType::fp32 ? PlanArithmetic::fp32 : PlanArithmetic::mma;
+    return packing;
+  }
+
+  std::optional<LayerDecision::Balance> schedule(Variant& variant, const PricedShape&) const override {
+    variant.policy = "packed";
+    if (variant.shape == "expand") variant.library = "cublaslt";
+    return std::nullopt;
+  }
+
+  std::vector<std::string> libraries() const override { return {"cublaslt"}; }
+  std::string dense_arithmetic() const override { return in_.options.dtype == DType::fp32 ? "fp32" : "mma"; }
+  std::string dump_order(const std::string& reason) const override {
+    return nlohmann::json({{"reason", reason}}).dump();
+  }
+  std::string dump_counts() const override {
+    return nlohmann::json({{"density", density_}, {"sms", gpu_.target.sms}}).dump();
+  }
+
+ private:
+  FamilyInputs in_;
+  const GpuFamily& gpu_;
+  double density_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<LayerFamily> make_gpu_family(const FamilyInputs& inputs, const GpuFamily& gpu) {
+  return std::make_unique<GpuLayerFamily>(inputs, gpu);
+}
+
+}  // namespace cross::compiler

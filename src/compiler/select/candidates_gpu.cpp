@@ -1,0 +1,72 @@
+#include "compiler/select/candidates_gpu.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace cross::compiler {
+namespace {
+
+/// Shapes whose prices are this close are both measured.
+constexpr double close_call = 1.5;
+
+constexpr const char* arithmetic = "mma";
+
+std::string reason_against(const GpuCandidateInputs& in, Format format) {
+  if (in.dtype == DType::fp32) return "the GPU has no fp32 kernel for it; --dtype bf16 or fp16 has";
+  if (!in.gpu.max_tokens.contains(format)) return "this GPU has no kernel for it";
+  return gpu_format_refuses(in.weight, in.dtype, format);
+}
+
+/// Prices a format for all token counts; marks it dropped if some count cannot be priced.
+void price(const GpuCandidateInputs& in, Format format, LayoutCandidate& candidate) {
+  for (const std::int64_t tokens : in.tokens) {
+    std::vector<PricedShape> shapes;
+    for (const char* shape : {"decode", "expand"})
+      if (const auto us = gpu_shape_us(in, format, shape, tokens)) shapes.push_back({shape, *us, {}});
+    if (shapes.empty()) {
+      candidate.dropped = fmt::format("the profile has no price for it at {} tokens", tokens);
+      return;
+    }
+    std::stable_sort(shapes.begin(), shapes.end(),
+                     [](const auto& a, const auto& b) { return a.predicted_us < b.predicted_us; });
+    const bool close = shapes.size() > 1 && shapes[1].predicted_us < close_call * shapes[0].predicted_us;
+    candidate.close_shapes.push_back(close ? std::optional(shapes[1]) : std::nullopt);
+    candidate.shapes.push_back(shapes[0]);
+  }
+}
+
+}  // namespace
+
+std::optional<double> gpu_shape_us(const GpuCandidateInputs& in, Format format, std::string_view shape,
+                                   std::int64_t tokens) {
+  const auto elements = static_cast<double>(in.weight.rows * in.weight.cols);
+  const std::string name = fmt::format("{}.{}", name_of(format), shape);
+  if (shape == "decode") {
+    const auto most = in.gpu.max_tokens.find(format);
+    if (most == in.gpu.max_tokens.end() || tokens > most->second) return std::nullopt;
+    return in.profile.time_us(name, arithmetic, in.density, tokens, elements);
+  }
+  const auto expanding = in.profile.time_us(name, arithmetic, in.density, 1, elements);
+  const auto dense = in.profile.time_us("dense.cublaslt", arithmetic, 1.0, tokens, elements);
+  if (!expanding || !dense) return std::nullopt;
+  return *expanding + *dense;
+}
+
+CandidateSet enumerate_gpu_candidates(const GpuCandidateInputs& in) {
+  CandidateSet set;
+  for (const Format format : gpu_formats) {
+    if (in.only != "auto" && in.only != name_of(format)) continue;
+    LayoutCandidate candidate;
+    candidate.name = std::string(name_of(format));
+    Panel panel{0, static_cast<int>(in.weight.rows), {}};
+    panel.segments.push_back({format, 0, in.weight.cols, 0, 0, 0, 0});
+    candidate.layout.panels.push_back(std::move(panel));
+    candidate.dropped = reason_against(in, format);
+    if (candidate.dropped.empty()) price(in, format, candidate);
+    set.candidates.push_back(std::move(candidate));
+  }
+  return set;
+}
+
+}  // namespace cross::compiler

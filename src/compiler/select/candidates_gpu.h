@@ -1,0 +1,34 @@
+// Enumerate → drop with a reason → price, for the CUDA device family: whole matrices in one format each.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "compiler/family/family.h"
+
+namespace cross::compiler {
+
+struct GpuCandidateInputs {
+  const MatrixView& weight;
+  double density = 0;
+  DType dtype = DType::bf16;
+  const CostProfile& profile;
+  const GpuFamily& gpu;
+  std::vector<std::int64_t> tokens;
+  std::string only = "auto";  ///< a format name, "dense", or "auto"
+};
+
+/// Profiles name what this prices:
+///
+///     FORMAT.decode    the packed kernel, per token count
+///     FORMAT.expand    writing the dense matrix to a scratch buffer, whatever the token count; a run at many
+///     tokens
+///                      costs that and dense.cublaslt
+CandidateSet enumerate_gpu_candidates(const GpuCandidateInputs& inputs);
+
+/// Predicted µs of a shape ("decode" or "expand") of `format` at `tokens`; nullopt without a price or kernel.
+std::optional<double> gpu_shape_us(const GpuCandidateInputs& inputs, Format format, std::string_view shape,
+                                   std::int64_t tokens);
+
+}  // namespace cross::compiler

@@ -1,0 +1,211 @@
+#include "cuda/layer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <mutex>
+
+#include "base/quote.h"
+#include "cross/error.h"
+#include "cuda/elementwise.h"
+#include "cuda/error.h"
+#include "plan/formats/layout.h"
+
+namespace cross::cuda {
+namespace {
+
+constexpr std::size_t alignment = 256;
+
+std::uint16_t narrow_bits(float value, DType dtype) {
+  return dtype == DType::bf16 ? bf16_from_float(value) : fp16_from_float(value);
+}
+
+float widened(std::uint16_t bits, DType dtype) {
+  return dtype == DType::bf16 ? float_from_bf16(bits) : float_from_fp16(bits);
+}
+
+}  // namespace
+
+Layer::Layer(const LayerPlan& plan, DType dtype, const DeviceInfo& device, const Library& library, int copies)
+    : plan_(plan), dtype_(dtype), device_(device), library_(library) {
+  for (const Packing& packing : plan.packings) upload(packing, copies);
+  if (!plan.bias.empty()) upload_bias();
+  // What the plan names is made ready now, so that its first run is like every other.
+  for (const Variant& variant : plan.variants) {
+    RunArgs args;
+    args.tokens = variant.tokens;
+    prepare(args);
+    args.bias = false;
+    prepare(args);
+  }
+}
+
+void Layer::upload(const Packing& packing, int copies) {
+  Stored stored;
+  stored.dense = packing.dense();
+  std::span<const std::byte> bytes = packing.data.bytes.first(plan_.dense_bytes(dtype_));
+  if (!stored.dense) {
+    const cross::Segment& segment = packing.panels.at(0).segments.at(0);
+    stored.format = segment.format;
+    bytes = packing.data.bytes.subspan(segment.offset, segment.bytes);
+    stored.kernel = kernels::cuda::gpu_kernel_for(segment.format, device_.major, device_.minor);
+    if (stored.kernel == nullptr)
+      throw DeviceError(fmt::format("layer {}: no kernel for format {} on {} (compute capability {}.{})",
+                                    base::in_quotes(plan_.name), name_of(segment.format), device_.name,
+                                    device_.major, device_.minor));
+  }
+  stored.bytes = bytes.size();
+  const std::string what = fmt::format("the weights of layer {}", base::in_quotes(plan_.name));
+  for (int copy = 0; copy < copies; ++copy) {
+    stored.buffers.emplace_back(bytes.size(), what);
+    stored.buffers.back().upload(bytes);
+    stored.matrices.push_back({bytes, stored.buffers.back().data(), dtype_});
+  }
+  if (!stored.dense) {
+    const auto most = stored.kernel->max_tokens;
+    stored.runs.assign(static_cast<std::size_t>(most) + 1, false);
+    for (std::int64_t tokens = 1; tokens <= most; ++tokens) {
+      if (!stored.kernel->refuses(stored.matrices[0], tokens, device_.shared_bytes).empty()) continue;
+      stored.runs[static_cast<std::size_t>(tokens)] = true;
+      zeroed_bytes_ = std::max(
+          zeroed_bytes_, formats::round_up(stored.kernel->workspace(stored.matrices[0], tokens), alignment));
+    }
+  }
+  stored_.push_back(std::move(stored));
+}
+
+void Layer::upload_bias() {
+  const std::string what = fmt::format("the bias of layer {}", base::in_quotes(plan_.name));
+  const auto wide = std::as_bytes(std::span(plan_.bias));
+  bias_ = DeviceBuffer(wide.size(), what);
+  bias_.upload(wide);
+  if (dtype_ == DType::fp32) return;
+  std::vector<std::uint16_t> narrow;
+  for (const float value : plan_.bias) {
+    narrow.push_back(narrow_bits(value, dtype_));
+    bias_exact_ = bias_exact_ && std::bit_cast<std::uint32_t>(widened(narrow.back(), dtype_)) ==
+                                     std::bit_cast<std::uint32_t>(value);
+  }
+  narrow_bias_ = DeviceBuffer(2 * narrow.size(), what);
+  narrow_bias_.upload(std::as_bytes(std::span(narrow)));
+}
+
+Layer::Route Layer::route(std::int64_t tokens) const {
+  const Variant& variant = plan_.variant_for(tokens);
+  const Stored& stored = stored_[static_cast<std::size_t>(variant.packing)];
+  const bool packed = variant.shape == "decode" && static_cast<std::size_t>(tokens) < stored.runs.size() &&
+                      stored.runs[static_cast<std::size_t>(tokens)];
+  return {&stored, &variant, packed};
+}
+
+std::size_t Layer::expanded_bytes() const { return formats::round_up(plan_.dense_bytes(dtype_), alignment); }
+
+/// [expanded weights] [fp32 product] [the library's own]
+std::size_t Layer::scratch_bytes(std::int64_t tokens) const {
+  if (tokens <= 0) return 0;
+  const Route way = route(tokens);
+  if (way.packed) return 0;
+  const auto outputs = static_cast<std::size_t>(tokens * plan_.rows);
+  return (way.stored->dense ? 0 : expanded_bytes()) + formats::round_up(4 * outputs, alignment) +
+         library_workspace;
+}
+
+void Layer::run(const RunArgs& args, const LayerWorkspace& workspace, void* stream, int copy) const {
+  const Route way = route(args.tokens);
+  if (way.packed)
+    run_packed(*way.stored, args, workspace, stream, copy);
+  else
+    run_library(way, args, workspace, stream, copy);
+}
+
+void Layer::run_packed(const Stored& stored, const RunArgs& args, const LayerWorkspace& workspace,
+                       void* stream, int copy) const {
+  kernels::cuda::GpuArgs gpu;
+  gpu.x = args.x;
+  gpu.y = args.y;
+  gpu.bias = adds_bias(args) ? reinterpret_cast<const float*>(bias_.data()) : nullptr;
+  gpu.residual = args.residual;
+  gpu.activation = args.activation;
+  gpu.tokens = args.tokens;
+  gpu.workspace = workspace.zeroed;
+  gpu.stream = stream;
+  gpu.overlap = args.overlap;
+  check(stored.kernel->launch(stored.matrices[static_cast<std::size_t>(copy)], gpu),
+        "enqueuing a packed product");
+}
+
+void Layer::run_library(const Route& way, const RunArgs& args, const LayerWorkspace& workspace, void* stream,
+                        int copy) const {
+  Fused fused = fused_for(args.activation, adds_bias(args), bias_exact_, args.residual != nullptr);
+  const DenseProduct& dense = product(way, args.tokens, fused);
+  const kernels::cuda::PackedMatrix& matrix = way.stored->matrices[static_cast<std::size_t>(copy)];
+  std::byte* free = workspace.scratch;
+  const std::byte* w = matrix.device;
+  if (!way.stored->dense) {
+    check(kernels::cuda::expand(matrix, free, stream), "expanding weights");
+    w = free;
+    free += expanded_bytes();
+  }
+  std::byte* wide = free;
+  free += formats::round_up(4 * static_cast<std::size_t>(args.tokens * plan_.rows), alignment);
+  dense.enqueue(w, args.x, fused == Fused::wide ? wide : args.y, args.residual, free, stream);
+  if (fused == Fused::wide)
+    enqueue_elementwise({.acc = reinterpret_cast<const float*>(wide),
+                         .bias = adds_bias(args) ? reinterpret_cast<const float*>(bias_.data()) : nullptr,
+                         .residual = args.residual,
+                         .y = args.y,
+                         .dtype = dtype_,
+                         .activation = args.activation,
+                         .rows = plan_.rows,
+                         .tokens = args.tokens},
+                        stream);
+}
+
+const DenseProduct& Layer::product(const Route& way, std::int64_t tokens, Fused& fused) const {
+  for (;; fused = Fused::wide) {
+    const std::pair key(tokens, fused);
+    {
+      const std::shared_lock lock(products_mutex_);
+      if (const auto found = products_.find(key); found != products_.end()) {
+        if (found->second != nullptr) return *found->second;
+        continue;  // known to be beyond the library
+      }
+    }
+    const void* bias = dtype_ == DType::fp32 ? bias_.data() : narrow_bias_.data();
+    const std::string& algorithm = way.variant->tokens == tokens ? way.variant->algorithm : std::string();
+    auto made =
+        DenseProduct::make(library_, {dtype_, plan_.rows, plan_.cols, tokens}, fused, bias, algorithm);
+    if (made == nullptr && fused == Fused::wide)
+      throw InternalError(
+          fmt::format("cuBLASLt has no algorithm for {}x{} at {} tokens", plan_.rows, plan_.cols, tokens));
+    const std::unique_lock lock(products_mutex_);
+    const auto& kept = products_.emplace(key, std::move(made)).first->second;
+    if (kept != nullptr) return *kept;
+  }
+}
+
+void Layer::prepare(const RunArgs& args) const {
+  if (args.tokens <= 0) return;
+  const Route way = route(args.tokens);
+  if (way.packed) return;
+  Fused fused = fused_for(args.activation, adds_bias(args), bias_exact_, args.residual != nullptr);
+  product(way, args.tokens, fused);
+}
+
+std::string Layer::kernel(std::int64_t tokens) const {
+  const Route way = route(tokens);
+  if (way.packed) return way.stored->kernel->id();
+  return way.stored->dense ? "cublaslt" : fmt::format("expand {}, cublaslt", name_of(way.stored->format));
+}
+
+std::size_t Layer::device_bytes() const {
+  std::size_t bytes = bias_.size() + narrow_bias_.size();
+  for (const Stored& stored : stored_)
+    for (const DeviceBuffer& buffer : stored.buffers) bytes += buffer.size();
+  return bytes;
+}
+
+std::size_t Layer::weight_bytes(std::int64_t tokens) const { return route(tokens).stored->bytes; }
+
+}  // namespace cross::cuda

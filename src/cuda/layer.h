@@ -1,0 +1,80 @@
+// One layer of a plan on one GPU. Session is a list of these; the measurer runs them over rotated copies.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+#include "cross/cuda.h"
+#include "cuda/dense_product.h"
+#include "cuda/memory.h"
+#include "kernels/cuda/gpu_kernel.h"
+
+namespace cross::cuda {
+
+/// Where a run may write besides y.
+struct LayerWorkspace {
+  std::byte* zeroed = nullptr;   ///< zeroed_bytes() bytes, zero before the first run and after every run
+  std::byte* scratch = nullptr;  ///< scratch_bytes(tokens) bytes, 256-byte aligned
+};
+
+class Layer {
+ public:
+  /// Uploads every packing `copies` times, so that a benchmark can keep weights out of the cache. The current
+  /// GPU is `device`; `plan`, `device` and `library` must outlive the layer.
+  Layer(const LayerPlan& plan, DType dtype, const DeviceInfo& device, const Library& library, int copies = 1);
+
+  std::size_t zeroed_bytes() const { return zeroed_bytes_; }  ///< of all token counts
+  std::size_t scratch_bytes(std::int64_t tokens) const;
+  /// As Session::run, arguments checked by the caller. @param copy which copy of the weights to read.
+  void run(const RunArgs& args, const LayerWorkspace& workspace, void* stream, int copy = 0) const;
+  void prepare(const RunArgs& args) const;
+  std::string kernel(std::int64_t tokens) const;
+  std::size_t device_bytes() const;
+  /// Bytes of weights that a run at `tokens` reads from one copy.
+  std::size_t weight_bytes(std::int64_t tokens) const;
+
+ private:
+  /// One packing on the GPU.
+  struct Stored {
+    bool dense = true;
+    Format format = Format::dense;
+    std::size_t bytes = 0;
+    std::vector<DeviceBuffer> buffers;  ///< per copy
+    std::vector<kernels::cuda::PackedMatrix> matrices;
+    const kernels::cuda::GpuKernel* kernel = nullptr;
+    std::vector<bool> runs;  ///< [tokens]: whether the kernel takes this count
+  };
+  struct Route {
+    const Stored* stored = nullptr;
+    const Variant* variant = nullptr;
+    bool packed = false;  ///< by the format's kernel; else through the library
+  };
+
+  void upload(const Packing& packing, int copies);
+  void upload_bias();
+  Route route(std::int64_t tokens) const;
+  bool adds_bias(const RunArgs& args) const { return args.bias && !plan_.bias.empty(); }
+  void run_packed(const Stored& stored, const RunArgs& args, const LayerWorkspace& workspace, void* stream,
+                  int copy) const;
+  void run_library(const Route& route, const RunArgs& args, const LayerWorkspace& workspace, void* stream,
+                   int copy) const;
+  /// Made on first use and kept; @param fused becomes `wide` where the library cannot do what was asked.
+  const DenseProduct& product(const Route& route, std::int64_t tokens, Fused& fused) const;
+  std::size_t expanded_bytes() const;
+
+  const LayerPlan& plan_;
+  DType dtype_;
+  const DeviceInfo& device_;
+  const Library& library_;
+  std::vector<Stored> stored_;
+  DeviceBuffer bias_, narrow_bias_;  ///< fp32; in dtype_, for the library
+  bool bias_exact_ = true;           ///< narrow_bias_ holds the same values
+  std::size_t zeroed_bytes_ = 0;
+  mutable std::shared_mutex products_mutex_;
+  mutable std::map<std::pair<std::int64_t, Fused>, std::unique_ptr<DenseProduct>> products_;
+};
+
+}  // namespace cross::cuda

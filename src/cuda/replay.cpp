@@ -1,0 +1,87 @@
+#include "cuda/replay.h"
+
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "cuda/error.h"
+
+namespace cross::cuda {
+
+int copies_beyond_cache(std::size_t bytes, std::size_t l2_bytes) {
+  constexpr std::size_t most = 1024;
+  return static_cast<int>(
+      std::clamp<std::size_t>(2 * l2_bytes / std::max<std::size_t>(bytes, 1) + 1, 2, most));
+}
+
+Replay::Replay(int launches, const Enqueue& enqueue) : launches_(launches) {
+  auto* stream = static_cast<cudaStream_t>(stream_.get());
+  // Once outside the graph: modules load lazily, which a capture may not do.
+  enqueue(0, stream);
+  stream_.wait();
+  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "capturing a graph");
+  try {
+    for (int launch = 0; launch < launches; ++launch) enqueue(launch, stream);
+  } catch (...) {
+    cudaGraph_t broken = nullptr;
+    cudaStreamEndCapture(stream, &broken);
+    if (broken != nullptr) cudaGraphDestroy(broken);
+    throw;
+  }
+  cudaGraph_t graph = nullptr;
+  check(cudaStreamEndCapture(stream, &graph), "capturing a graph");
+  cudaGraphExec_t executable = nullptr;
+  const cudaError_t status = cudaGraphInstantiate(&executable, graph, 0);
+  cudaGraphDestroy(graph);
+  check(status, "instantiating a graph");
+  graph_ = executable;
+  cudaEvent_t begin = nullptr, end = nullptr;
+  check(cudaEventCreate(&begin), "making an event");
+  begin_ = begin;
+  check(cudaEventCreate(&end), "making an event");
+  end_ = end;
+  us();
+}
+
+Replay::~Replay() {
+  if (begin_ != nullptr) cudaEventDestroy(static_cast<cudaEvent_t>(begin_));
+  if (end_ != nullptr) cudaEventDestroy(static_cast<cudaEvent_t>(end_));
+  if (graph_ != nullptr) cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph_));
+}
+
+double Replay::us() {
+  auto* stream = static_cast<cudaStream_t>(stream_.get());
+  auto* begin = static_cast<cudaEvent_t>(begin_);
+  auto* end = static_cast<cudaEvent_t>(end_);
+  check(cudaEventRecord(begin, stream), "timing");
+  check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph_), stream), "timing");
+  check(cudaEventRecord(end, stream), "timing");
+  check(cudaEventSynchronize(end), "running kernels");
+  float milliseconds = 0;
+  check(cudaEventElapsedTime(&milliseconds, begin, end), "timing");
+  return 1000.0 * static_cast<double>(milliseconds) / launches_;
+}
+
+Times summary(std::vector<double> samples) {
+  if (samples.empty()) return {};
+  std::sort(samples.begin(), samples.end());
+  const auto at = [&](double share) {
+    return samples[static_cast<std::size_t>(share * static_cast<double>(samples.size() - 1) + 0.5)];
+  };
+  return {at(0.5), at(0.5) > 0 ? (at(0.9) - at(0.1)) / at(0.5) : 0};
+}
+
+std::vector<std::vector<double>> interleave(const std::vector<Replay*>& replays, double seconds) {
+  constexpr std::size_t least = 5, most = 200;
+  std::vector<std::vector<double>> samples(replays.size());
+  const auto start = std::chrono::steady_clock::now();
+  for (std::size_t round = 0; round < most; ++round) {
+    const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (round >= least && spent > seconds) break;
+    for (std::size_t i = 0; i < replays.size(); ++i) samples[i].push_back(replays[i]->us());
+  }
+  return samples;
+}
+
+}  // namespace cross::cuda

@@ -1,0 +1,50 @@
+// Timing on the GPU: CUDA graphs of many launches, replayed between two events.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <vector>
+
+#include "cuda/memory.h"
+
+namespace cross::cuda {
+
+/// Enqueues launch `i` on a stream.
+using Enqueue = std::function<void(int launch, void* stream)>;
+
+/// Copies of `bytes` bytes to rotate so that none is in the cache when its turn comes again: more than twice
+/// the cache all together, at least two.
+int copies_beyond_cache(std::size_t bytes, std::size_t l2_bytes);
+
+/// `launches` calls of `enqueue`, captured into a graph.
+class Replay {
+ public:
+  Replay(int launches, const Enqueue& enqueue);
+  ~Replay();
+  Replay(const Replay&) = delete;
+  Replay& operator=(const Replay&) = delete;
+
+  /// Replays once and waits; µs per launch.
+  double us();
+
+ private:
+  int launches_;
+  Stream stream_;
+  void* graph_ = nullptr;
+  void* begin_ = nullptr;
+  void* end_ = nullptr;
+};
+
+struct Times {
+  double median_us = 0;
+  double spread = 0;  ///< (p90 − p10) / median
+};
+
+/// Median and spread of samples.
+Times summary(std::vector<double> samples);
+
+/// Replays one after the other, round by round, so that a change of the GPU's clocks meets all of them:
+/// samples per replay, in µs per launch. Goes on for `seconds`, at least 5 and at most 200 rounds.
+std::vector<std::vector<double>> interleave(const std::vector<Replay*>& replays, double seconds);
+
+}  // namespace cross::cuda

@@ -1,0 +1,72 @@
+#include "cuda/tune_dense.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cross/error.h"
+#include "cuda/random.h"
+#include "cuda/replay.h"
+
+namespace cross::cuda {
+namespace {
+
+/// Launches per replay: every copy once, and enough that the events' own cost does not show.
+int launches_for(int copies) { return std::max(copies, 16); }
+
+/// How many of a first, short look are timed again.
+constexpr std::size_t finalists = 4;
+
+}  // namespace
+
+DenseBench::DenseBench(const DenseProblem& problem, const DeviceInfo& device)
+    : problem_(problem), workspace_(library_workspace, "cuBLASLt's workspace") {
+  const std::size_t size = size_of(problem.dtype);
+  const auto bytes = static_cast<std::size_t>(problem.rows * problem.cols) * size;
+  const int copies = copies_beyond_cache(bytes, device.l2_bytes);
+  for (int i = 0; i < copies; ++i) {
+    weights_.emplace_back(bytes, "dense weights to be timed");
+    fill_random(weights_.back(), problem.dtype, problem.rows * problem.cols, 1.0,
+                static_cast<std::uint64_t>(i));
+  }
+  x_ =
+      DeviceBuffer(static_cast<std::size_t>(problem.tokens * problem.cols) * size, "activations to be timed");
+  y_ = DeviceBuffer(static_cast<std::size_t>(problem.tokens * problem.rows) * size, "results to be timed");
+  fill_random(x_, problem.dtype, problem.tokens * problem.cols, 1.0, 99);
+}
+
+void DenseBench::enqueue(const DenseProduct& product, int launch, void* stream) const {
+  product.enqueue(weights_[static_cast<std::size_t>(launch % copies())].data(), x_.data(), y_.data(), nullptr,
+                  workspace_.data(), stream);
+}
+
+void DenseBench::fill(std::span<const std::byte> weights, std::span<const std::byte> x) const {
+  for (const DeviceBuffer& copy : weights_) copy.upload(weights);
+  x_.upload(x);
+}
+
+BestDense best_algorithm(const Library& library, const DenseBench& bench, int most) {
+  struct Timed {
+    std::size_t product;
+    double us;
+  };
+  auto products = DenseProduct::candidates(library, bench.problem(), most);
+  std::vector<Timed> timed;
+  const auto time = [&](const DenseProduct& product, double seconds) {
+    Replay replay(launches_for(bench.copies()),
+                  [&](int launch, void* stream) { bench.enqueue(product, launch, stream); });
+    return summary(interleave({&replay}, seconds)[0]).median_us;
+  };
+  for (std::size_t i = 0; i < products.size(); ++i) timed.push_back({i, time(*products[i], 0.0)});
+  if (timed.empty())
+    throw InternalError(fmt::format("cuBLASLt has no algorithm for {}x{} at {} tokens", bench.problem().rows,
+                                    bench.problem().cols, bench.problem().tokens));
+  const auto faster = [](const Timed& a, const Timed& b) { return a.us < b.us; };
+  std::sort(timed.begin(), timed.end(), faster);
+  timed.resize(std::min(timed.size(), finalists));
+  for (Timed& one : timed) one.us = time(*products[one.product], 0.01);
+  std::sort(timed.begin(), timed.end(), faster);
+  return {std::move(products[timed.front().product]), timed.front().us, static_cast<int>(products.size())};
+}
+
+}  // namespace cross::cuda

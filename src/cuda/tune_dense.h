@@ -1,0 +1,43 @@
+// The fastest of cuBLASLt's algorithms for a problem: the dense side of every comparison.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cross/cuda.h"
+#include "cuda/dense_product.h"
+#include "cuda/memory.h"
+
+namespace cross::cuda {
+
+/// Dense weights, x, y and workspace for timing one problem; as many copies of the weights as keep them out
+/// of the cache. Contents are random: at large token counts the GPU's power limit makes zeros faster than
+/// values.
+class DenseBench {
+ public:
+  DenseBench(const DenseProblem& problem, const DeviceInfo& device);
+
+  int copies() const { return static_cast<int>(weights_.size()); }
+  void enqueue(const DenseProduct& product, int launch, void* stream) const;
+  const DenseProblem& problem() const { return problem_; }
+  /// Gives every copy these weights, and x these activations.
+  void fill(std::span<const std::byte> weights, std::span<const std::byte> x) const;
+  const DeviceBuffer& y() const { return y_; }
+
+ private:
+  DenseProblem problem_;
+  std::vector<DeviceBuffer> weights_;
+  DeviceBuffer x_, y_, workspace_;
+};
+
+struct BestDense {
+  std::unique_ptr<DenseProduct> product;
+  double us = 0;
+  int tried = 0;  ///< algorithms
+};
+
+/// Times up to `most` suggestions for each of two workspace limits by graph replays over rotated weights,
+/// then the best few again. InternalError if the library suggests nothing.
+BestDense best_algorithm(const Library& library, const DenseBench& bench, int most = 32);
+
+}  // namespace cross::cuda

@@ -1,0 +1,60 @@
+// Times layers and dense products on a GPU: the compiler's Measurer, built on src/cuda.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "compiler/select/measurer.h"
+#include "cuda/layer.h"
+#include "cuda/replay.h"
+#include "cuda/tune_dense.h"
+
+namespace cross::driver::cuda {
+
+/// A layer with rotated copies of its weights, activations and workspace: what is timed.
+class TimedLayer {
+ public:
+  /// `layer` and the other arguments must outlive it; the current GPU is `device`.
+  TimedLayer(const LayerPlan& layer, DType dtype, std::int64_t tokens, const cross::cuda::DeviceInfo& device,
+             const cross::cuda::Library& library);
+
+  /// Launches per replay: every copy once at least.
+  int launches() const;
+  void enqueue(int launch, void* stream, bool overlap = false) const;
+  const cross::cuda::Layer& layer() const { return layer_; }
+  const cross::cuda::DeviceBuffer& x() const { return x_; }
+  const cross::cuda::DeviceBuffer& y() const { return y_; }
+
+ private:
+  int copies_;
+  std::int64_t tokens_;
+  cross::cuda::Layer layer_;
+  cross::cuda::DeviceBuffer x_, y_, zeroed_, scratch_;
+};
+
+/// Dense products are tuned once per shape and remembered: layers of one model repeat shapes.
+class GpuMeasurer final : public compiler::Measurer {
+ public:
+  explicit GpuMeasurer(const cross::cuda::DeviceInfo& device);
+  std::vector<std::string> libraries() const override { return {"cublaslt"}; }
+  double layer_us(const LayerPlan& layer, DType dtype, std::int64_t tokens) override {
+    return time_layer(layer, dtype, tokens).median_us;
+  }
+  compiler::DenseMeasurement dense(const std::string& library, DType dtype, std::int64_t rows,
+                                   std::int64_t cols, bool bias, std::int64_t tokens) override;
+  cross::cuda::Times time_layer(const LayerPlan& layer, DType dtype, std::int64_t tokens,
+                                double seconds = 0.01);
+
+  const cross::cuda::DeviceInfo& device() const { return device_; }
+  const cross::cuda::Library& library() const { return *library_; }
+
+ private:
+  cross::cuda::DeviceInfo device_;
+  std::unique_ptr<cross::cuda::Library> library_;
+  std::map<std::tuple<DType, std::int64_t, std::int64_t, std::int64_t>, compiler::DenseMeasurement> dense_;
+};
+
+}  // namespace cross::driver::cuda
