@@ -1,10 +1,21 @@
 #include "compile_options.h"
 
 #include "cross/device.h"
+#include "cross/format.h"
 #include "options.h"
 #include "progress.h"
 
 namespace cross::cli {
+namespace {
+
+/// ", gather8": every format of the CUDA device family.
+std::string gpu_formats_text() {
+  std::string text;
+  for (const Format format : gpu_formats) text += ", " + std::string(name_of(format));
+  return text;
+}
+
+}  // namespace
 
 void add_compile_flags(CLI::App& command, CompileFlags& flags) {
   add_device(command, flags.device);
@@ -28,7 +39,8 @@ void add_compile_flags(CLI::App& command, CompileFlags& flags) {
       .add_option(
           "--format", flags.options.format,
           "force a format, for experiments: mixed, dense, index8, bitmap, n_m, block, dense_panel; on "
-          "cuda dense, gather8")
+          "cuda dense" +
+              gpu_formats_text())
       ->type_name("NAME");
   command.add_flag("--no-measure", flags.no_measure,
                    "decide by the cost model alone, without timing candidates");

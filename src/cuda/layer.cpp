@@ -17,6 +17,9 @@ namespace {
 
 constexpr std::size_t alignment = 256;
 
+/// Slices of so many tokens leave x, y and residual aligned to 16 bytes whatever the shape.
+constexpr std::int64_t slice_unit = 8;
+
 std::uint16_t narrow_bits(float value, DType dtype) {
   return dtype == DType::bf16 ? bf16_from_float(value) : fp16_from_float(value);
 }
@@ -59,7 +62,10 @@ void Layer::upload(const Packing& packing, int copies) {
   const std::string what = fmt::format("the weights of layer {}", base::in_quotes(plan_.name));
   for (int copy = 0; copy < copies; ++copy) {
     stored.buffers.emplace_back(bytes.size(), what);
-    stored.buffers.back().upload(bytes);
+    if (copy == 0)
+      stored.buffers.back().upload(bytes);
+    else
+      stored.buffers.back().copy_from(stored.buffers.front());
     stored.matrices.push_back({bytes, stored.buffers.back().data(), dtype_});
   }
   if (!stored.dense) {
@@ -68,6 +74,7 @@ void Layer::upload(const Packing& packing, int copies) {
     for (std::int64_t tokens = 1; tokens <= most; ++tokens) {
       if (!stored.kernel->refuses(stored.matrices[0], tokens, device_.shared_bytes).empty()) continue;
       stored.runs[static_cast<std::size_t>(tokens)] = true;
+      if (tokens % slice_unit == 0) stored.slice = tokens;
       zeroed_bytes_ = std::max(
           zeroed_bytes_, formats::round_up(stored.kernel->workspace(stored.matrices[0], tokens), alignment));
     }
@@ -94,9 +101,14 @@ void Layer::upload_bias() {
 Layer::Route Layer::route(std::int64_t tokens) const {
   const Variant& variant = plan_.variant_for(tokens);
   const Stored& stored = stored_[static_cast<std::size_t>(variant.packing)];
-  const bool packed = variant.shape == "decode" && static_cast<std::size_t>(tokens) < stored.runs.size() &&
-                      stored.runs[static_cast<std::size_t>(tokens)];
-  return {&stored, &variant, packed};
+  if (stored.dense) return {&stored, &variant, 0};
+  const bool runs =
+      static_cast<std::size_t>(tokens) < stored.runs.size() && stored.runs[static_cast<std::size_t>(tokens)];
+  if (stored.kernel->expand != nullptr)
+    return {&stored, &variant, variant.shape == "decode" && runs ? tokens : 0};
+  if (runs || stored.slice > 0) return {&stored, &variant, runs ? tokens : stored.slice};
+  throw DeviceError(fmt::format("layer {}: {} cannot run {} tokens on {}", base::in_quotes(plan_.name),
+                                stored.kernel->id(), tokens, device_.name));
 }
 
 std::size_t Layer::expanded_bytes() const { return formats::round_up(plan_.dense_bytes(dtype_), alignment); }
@@ -105,7 +117,7 @@ std::size_t Layer::expanded_bytes() const { return formats::round_up(plan_.dense
 std::size_t Layer::scratch_bytes(std::int64_t tokens) const {
   if (tokens <= 0) return 0;
   const Route way = route(tokens);
-  if (way.packed) return 0;
+  if (way.slice > 0) return 0;
   const auto outputs = static_cast<std::size_t>(tokens * plan_.rows);
   return (way.stored->dense ? 0 : expanded_bytes()) + formats::round_up(4 * outputs, alignment) +
          library_workspace;
@@ -113,26 +125,33 @@ std::size_t Layer::scratch_bytes(std::int64_t tokens) const {
 
 void Layer::run(const RunArgs& args, const LayerWorkspace& workspace, void* stream, int copy) const {
   const Route way = route(args.tokens);
-  if (way.packed)
-    run_packed(*way.stored, args, workspace, stream, copy);
+  if (way.slice > 0)
+    run_packed(way, args, workspace, stream, copy);
   else
     run_library(way, args, workspace, stream, copy);
 }
 
-void Layer::run_packed(const Stored& stored, const RunArgs& args, const LayerWorkspace& workspace,
-                       void* stream, int copy) const {
+void Layer::run_packed(const Route& way, const RunArgs& args, const LayerWorkspace& workspace, void* stream,
+                       int copy) const {
+  const std::size_t x_stride = static_cast<std::size_t>(plan_.cols) * size_of(dtype_);
+  const std::size_t y_stride = static_cast<std::size_t>(plan_.rows) * size_of(dtype_);
   kernels::cuda::GpuArgs gpu;
-  gpu.x = args.x;
-  gpu.y = args.y;
   gpu.bias = adds_bias(args) ? reinterpret_cast<const float*>(bias_.data()) : nullptr;
-  gpu.residual = args.residual;
   gpu.activation = args.activation;
-  gpu.tokens = args.tokens;
   gpu.workspace = workspace.zeroed;
   gpu.stream = stream;
-  gpu.overlap = args.overlap;
-  check(stored.kernel->launch(stored.matrices[static_cast<std::size_t>(copy)], gpu),
-        "enqueuing a packed product");
+  // Portable kernels do not wait for their predecessor themselves: the launch has to.
+  gpu.overlap = args.overlap && way.stored->kernel->arch != "sm80";
+  for (std::int64_t token = 0; token < args.tokens; token += way.slice) {
+    const auto first = static_cast<std::size_t>(token);
+    gpu.x = static_cast<const std::byte*>(args.x) + first * x_stride;
+    gpu.y = static_cast<std::byte*>(args.y) + first * y_stride;
+    if (args.residual != nullptr)
+      gpu.residual = static_cast<const std::byte*>(args.residual) + first * y_stride;
+    gpu.tokens = std::min(way.slice, args.tokens - token);
+    check(way.stored->kernel->launch(way.stored->matrices[static_cast<std::size_t>(copy)], gpu),
+          "enqueuing a packed product");
+  }
 }
 
 void Layer::run_library(const Route& way, const RunArgs& args, const LayerWorkspace& workspace, void* stream,
@@ -143,7 +162,7 @@ void Layer::run_library(const Route& way, const RunArgs& args, const LayerWorksp
   std::byte* free = workspace.scratch;
   const std::byte* w = matrix.device;
   if (!way.stored->dense) {
-    check(kernels::cuda::expand(matrix, free, stream), "expanding weights");
+    check(way.stored->kernel->expand(matrix, free, stream), "expanding weights");
     w = free;
     free += expanded_bytes();
   }
@@ -188,14 +207,14 @@ const DenseProduct& Layer::product(const Route& way, std::int64_t tokens, Fused&
 void Layer::prepare(const RunArgs& args) const {
   if (args.tokens <= 0) return;
   const Route way = route(args.tokens);
-  if (way.packed) return;
+  if (way.slice > 0) return;
   Fused fused = fused_for(args.activation, adds_bias(args), bias_exact_, args.residual != nullptr);
   product(way, args.tokens, fused);
 }
 
 std::string Layer::kernel(std::int64_t tokens) const {
   const Route way = route(tokens);
-  if (way.packed) return way.stored->kernel->id();
+  if (way.slice > 0) return way.stored->kernel->id();
   return way.stored->dense ? "cublaslt" : fmt::format("expand {}, cublaslt", name_of(way.stored->format));
 }
 

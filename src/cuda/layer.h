@@ -46,18 +46,20 @@ class Layer {
     std::vector<kernels::cuda::PackedMatrix> matrices;
     const kernels::cuda::GpuKernel* kernel = nullptr;
     std::vector<bool> runs;  ///< [tokens]: whether the kernel takes this count
+    std::int64_t slice = 0;  ///< most tokens that it takes of those that keep every slice aligned
   };
   struct Route {
     const Stored* stored = nullptr;
     const Variant* variant = nullptr;
-    bool packed = false;  ///< by the format's kernel; else through the library
+    /// Tokens of one launch of the format's kernel; 0: through the library.
+    std::int64_t slice = 0;
   };
 
   void upload(const Packing& packing, int copies);
   void upload_bias();
   Route route(std::int64_t tokens) const;
   bool adds_bias(const RunArgs& args) const { return args.bias && !plan_.bias.empty(); }
-  void run_packed(const Stored& stored, const RunArgs& args, const LayerWorkspace& workspace, void* stream,
+  void run_packed(const Route& route, const RunArgs& args, const LayerWorkspace& workspace, void* stream,
                   int copy) const;
   void run_library(const Route& route, const RunArgs& args, const LayerWorkspace& workspace, void* stream,
                    int copy) const;

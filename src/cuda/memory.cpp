@@ -38,24 +38,40 @@ DeviceBuffer& DeviceBuffer::operator=(DeviceBuffer&& other) noexcept {
   return *this;
 }
 
-void DeviceBuffer::upload(std::span<const std::byte> bytes) const {
-  if (bytes.size() > bytes_) throw InternalError("upload: larger than its buffer");
+void DeviceBuffer::upload(std::span<const std::byte> bytes, std::size_t offset) const {
+  if (offset > bytes_ || bytes.size() > bytes_ - offset)
+    throw InternalError("upload: larger than its buffer");
   if (bytes.empty()) return;
-  check(cudaMemcpy(data_, bytes.data(), bytes.size(), cudaMemcpyHostToDevice), "copying to the GPU");
+  check(cudaMemcpy(data_ + offset, bytes.data(), bytes.size(), cudaMemcpyHostToDevice), "copying to the GPU");
   // The copy may return with its last part on the way; streams of their own do not wait for it.
   check(cudaStreamSynchronize(nullptr), "copying to the GPU");
 }
 
-void DeviceBuffer::download(std::span<std::byte> bytes) const {
-  if (bytes.size() > bytes_) throw InternalError("download: larger than its buffer");
+void DeviceBuffer::download(std::span<std::byte> bytes, std::size_t offset) const {
+  if (offset > bytes_ || bytes.size() > bytes_ - offset)
+    throw InternalError("download: larger than its buffer");
   if (!bytes.empty())
-    check(cudaMemcpy(bytes.data(), data_, bytes.size(), cudaMemcpyDeviceToHost), "copying from the GPU");
+    check(cudaMemcpy(bytes.data(), data_ + offset, bytes.size(), cudaMemcpyDeviceToHost),
+          "copying from the GPU");
 }
 
 void DeviceBuffer::fill(unsigned char value) const {
   if (bytes_ == 0) return;
   check(cudaMemset(data_, value, bytes_), "filling memory of the GPU");
   check(cudaStreamSynchronize(nullptr), "filling memory of the GPU");
+}
+
+void DeviceBuffer::copy_from(const DeviceBuffer& other) const {
+  if (other.bytes_ != bytes_) throw InternalError("copy: buffers of different sizes");
+  if (bytes_ == 0) return;
+  check(cudaMemcpy(data_, other.data_, bytes_, cudaMemcpyDeviceToDevice), "copying on the GPU");
+  check(cudaStreamSynchronize(nullptr), "copying on the GPU");
+}
+
+std::size_t free_bytes() {
+  std::size_t free = 0, total = 0;
+  check(cudaMemGetInfo(&free, &total), "asking for free memory");
+  return free;
 }
 
 PinnedBuffer::PinnedBuffer(std::size_t bytes) : bytes_(bytes) {

@@ -19,15 +19,19 @@ class DeviceBuffer {
 
   std::byte* data() const { return data_; }
   std::size_t size() const { return bytes_; }
-  /// Copies to or from the front of the buffer and waits.
-  void upload(std::span<const std::byte> bytes) const;
-  void download(std::span<std::byte> bytes) const;
+  /// Copies to or from the buffer, from `offset` on, and waits.
+  void upload(std::span<const std::byte> bytes, std::size_t offset = 0) const;
+  void download(std::span<std::byte> bytes, std::size_t offset = 0) const;
   void fill(unsigned char value) const;
+  void copy_from(const DeviceBuffer& other) const;  ///< of the same size
 
  private:
   std::byte* data_ = nullptr;
   std::size_t bytes_ = 0;
 };
+
+/// Bytes that the current GPU has left.
+std::size_t free_bytes();
 
 /// Page-locked memory of the host.
 class PinnedBuffer {

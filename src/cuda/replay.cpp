@@ -15,11 +15,12 @@ int copies_beyond_cache(std::size_t bytes, std::size_t l2_bytes) {
       std::clamp<std::size_t>(2 * l2_bytes / std::max<std::size_t>(bytes, 1) + 1, 2, most));
 }
 
-Replay::Replay(int launches, const Enqueue& enqueue) : launches_(launches) {
+Replay::Replay(int launches, const Enqueue& enqueue, bool warm) : launches_(launches) {
   auto* stream = static_cast<cudaStream_t>(stream_.get());
-  // Once outside the graph: modules load lazily, which a capture may not do.
-  enqueue(0, stream);
-  stream_.wait();
+  if (warm) {
+    enqueue(0, stream);
+    stream_.wait();
+  }
   check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "capturing a graph");
   try {
     for (int launch = 0; launch < launches; ++launch) enqueue(launch, stream);

@@ -19,7 +19,8 @@ int copies_beyond_cache(std::size_t bytes, std::size_t l2_bytes);
 /// `launches` calls of `enqueue`, captured into a graph.
 class Replay {
  public:
-  Replay(int launches, const Enqueue& enqueue);
+  /// @param warm call `enqueue` once outside the graph first: what it loads then is not captured
+  Replay(int launches, const Enqueue& enqueue, bool warm = true);
   ~Replay();
   Replay(const Replay&) = delete;
   Replay& operator=(const Replay&) = delete;

@@ -25,7 +25,10 @@ using clock = std::chrono::steady_clock;
 constexpr std::int64_t checked_rows = 256;
 
 std::vector<kernels::DenseLibrary> wanted_libraries(const std::string& baseline) {
-  if (baseline == "best") return {kernels::dense_libraries().begin(), kernels::dense_libraries().end()};
+  if (baseline == "best") {
+    const auto all = kernels::require_dense_libraries();
+    return {all.begin(), all.end()};
+  }
   const auto library = kernels::dense_library_from_name(baseline);
   if (!library)
     throw UsageError(fmt::format("baseline \"{}\" is unknown; it can be best, onednn or openblas", baseline));

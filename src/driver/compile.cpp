@@ -23,11 +23,16 @@ namespace {
 
 constexpr std::string_view format_names[] = {"auto",   "mixed", "dense", "index8",
                                              "bitmap", "n_m",   "block", "dense_panel"};
-constexpr std::string_view gpu_format_names[] = {"auto", "dense", "gather8"};
 constexpr std::string_view policy_names[] = {"auto", "same", "paired", "longest_first"};
 
-template <std::size_t Size>
-void require_one_of(const std::string& value, const char* what, const std::string_view (&names)[Size]) {
+std::vector<std::string_view> gpu_format_names() {
+  std::vector<std::string_view> names = {"auto", "dense"};
+  for (const Format format : gpu_formats) names.push_back(name_of(format));
+  return names;
+}
+
+template <class Names>
+void require_one_of(const std::string& value, const char* what, const Names& names) {
   if (std::find(std::begin(names), std::end(names), value) == std::end(names))
     throw UsageError(fmt::format("{} \"{}\" is unknown; it can be {}", what, value, fmt::join(names, ", ")));
 }
@@ -45,7 +50,7 @@ CompileOptions checked(CompileOptions options) {
     throw UsageError(fmt::format("--copies {} makes no sense; use 1 to 4", options.copies));
   require_one_of(options.policy, "policy", policy_names);
   if (parse_device(options.device).cuda()) {
-    require_one_of(options.format, "format", gpu_format_names);
+    require_one_of(options.format, "format", gpu_format_names());
   } else {
     require_one_of(options.format, "format", format_names);
     kernels::arithmetic_for(options.dtype, kernels::active_isa());  // refuses fp16

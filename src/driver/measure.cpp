@@ -33,7 +33,7 @@ std::vector<std::byte> make_activations(DType dtype, std::int64_t tokens, std::i
 
 std::vector<std::string> MachineMeasurer::libraries() const {
   std::vector<std::string> names;
-  for (const auto library : kernels::dense_libraries()) names.emplace_back(name_of(library));
+  for (const auto library : kernels::require_dense_libraries()) names.emplace_back(name_of(library));
   return names;
 }
 

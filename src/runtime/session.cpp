@@ -85,7 +85,7 @@ struct Session::Impl {
     auto product = library ? kernels::make_dense_product(*library, problem) : nullptr;
     // The library that the plan prefers may be missing from this build: any other computes the same.
     if (product == nullptr)
-      product = kernels::make_dense_product(kernels::dense_libraries().front(), problem);
+      product = kernels::make_dense_product(kernels::require_dense_libraries().front(), problem);
     // Every product holds a packed copy of the weights: keep few.
     if (products.size() >= 4) products.clear();
     return *products.emplace(key, std::move(product)).first->second;

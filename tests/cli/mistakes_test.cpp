@@ -67,11 +67,15 @@ TEST_F(Mistakes, NothingSelected) {
          {"no layer is selected", "cross inspect"});
 }
 
-TEST_F(Mistakes, CudaInThisBuild) {
-  expect({"compile", tiny_smtx(), "-o", path("p"), "--device", "cuda"}, 5,
-         {"no CUDA support", "--device cpu"});
-  expect({"calibrate", "--device", "cuda"}, 5, {"no CUDA support"});
-  expect({"bench", tiny_smtx(), "--device", "cuda"}, 5, {"no CUDA support"});
+TEST_F(Mistakes, GpuThatIsNotThere) {
+#ifdef CROSS_HAS_CUDA
+  const std::vector<std::string> parts = {"--device cuda:999", "GPU"};
+#else
+  const std::vector<std::string> parts = {"no CUDA support", "-DCROSS_CUDA=ON", "--device cpu"};
+#endif
+  expect({"compile", tiny_smtx(), "-o", path("p"), "--device", "cuda:999"}, 5, parts);
+  expect({"calibrate", "--device", "cuda:999"}, 5, parts);
+  expect({"bench", tiny_smtx(), "--device", "cuda:999"}, 5, parts);
 }
 TEST_F(Mistakes, UnknownDevice) {
   expect({"compile", tiny_smtx(), "-o", path("p"), "--device", "tpu"}, 2, {"\"tpu\"", "cpu or cuda"});

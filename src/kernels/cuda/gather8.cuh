@@ -1,10 +1,12 @@
-// gather8: decode by gathering rows of X for every kept weight (plan/formats/gpu/gather8.h). One step of a warp is
-// 32 weights, four of each of eight rows:
+// gather8: decode by gathering rows of X for every kept weight (plan/formats/gpu/gather8.h). One step of a
+// warp is 32 weights, four of each of eight rows:
 //
-//     Y[row(l), n] += value[l] · X[column(l), n]      l = 0 … 31, by one ldmatrix and one mma.sp per eight tokens
+//     Y[row(l), n] += value[l] · X[column(l), n]      l = 0 … 31, by one ldmatrix and one mma.sp per eight
+//     tokens
 //
-// Budget of a step at N <= 8: 96 bytes of weights from memory, 512 bytes of X from shared memory (4 clocks without
-// bank conflicts), about 5 instructions a lane. So shared memory and HBM bound it alike; docs/gpu.md has the figures.
+// Budget of a step at N <= 8: 96 bytes of weights from memory, 512 bytes of X from shared memory (4 clocks
+// without bank conflicts), about 5 instructions a lane. So shared memory and HBM bound it alike; docs/gpu.md
+// has the figures.
 #pragma once
 
 #include "kernels/cuda/activations.cuh"
@@ -46,8 +48,8 @@ struct Gather8Params {
   std::uint32_t cta_block[gather8_max_ctas + 1];
 };
 
-/// A lane's part of a tile's sums as mma leaves it: row lane / 4, tokens 2 · (lane mod 4) and the next, of every plane.
-/// The second pair belongs to rows 8 … 15 of the fragment, which stay zero.
+/// A lane's part of a tile's sums as mma leaves it: row lane / 4, tokens 2 · (lane mod 4) and the next, of
+/// every plane. The second pair belongs to rows 8 … 15 of the fragment, which stay zero.
 template <int planes>
 struct Sums {
   float v[planes][4];
@@ -67,14 +69,21 @@ struct Gather8Shared {
 template <class T, int planes, int stages>
 class Gather8Warp {
  public:
-  __device__ Gather8Warp(const Gather8Params<T>& params, std::uint32_t x_shared, std::uint32_t ring, float* slots)
-      : p_(params), x_(x_shared), ring_(ring), slots_(slots), lane_(threadIdx.x & 31), warp_(threadIdx.x >> 5) {
+  __device__ Gather8Warp(const Gather8Params<T>& params, std::uint32_t x_shared, std::uint32_t ring,
+                         float* slots)
+      : p_(params),
+        x_(x_shared),
+        ring_(ring),
+        slots_(slots),
+        lane_(threadIdx.x & 31),
+        warp_(threadIdx.x >> 5) {
     const std::uint32_t cta_begin = p_.cta_block[blockIdx.x];
     const std::uint32_t count = p_.cta_block[blockIdx.x + 1] - cta_begin;
     begin_ = cta_begin + formats::gpu::gather8_warp_begin(count, warp_);
     end_ = cta_begin + formats::gpu::gather8_warp_begin(count, warp_ + 1);
-    extent_ = static_cast<int>(min(static_cast<long long>(p_.k_extent),
-                                   static_cast<long long>(p_.cols - static_cast<std::int64_t>(group()) * p_.k_extent)));
+    extent_ = static_cast<int>(
+        min(static_cast<long long>(p_.k_extent),
+            static_cast<long long>(p_.cols - static_cast<std::int64_t>(group()) * p_.k_extent)));
   }
 
   /// Starts everything that does not depend on X: the first copies, then the tables.
@@ -96,8 +105,9 @@ class Gather8Warp {
   __device__ void run() {
     if (begin_ == end_) return;
     Sums<planes> sums[2] = {};
-    // A lane of A holds one weight a step, in one half of a0 (rows 0 … 3 of the tile) or a2 (rows 4 … 7). Metadata: that
-    // half multiplies slot g mod 4 of its group; the other half is zero and points to any other slot, in order.
+    // A lane of A holds one weight a step, in one half of a0 (rows 0 … 3 of the tile) or a2 (rows 4 … 7).
+    // Metadata: that half multiplies slot g mod 4 of its group; the other half is zero and points to any
+    // other slot, in order.
     const int slot_in_group = lane_ >> 2 & 3;
     const std::uint32_t metadata = 0x11111111u * (slot_in_group < 3 ? 12u + slot_in_group : 12u);
     const std::uint32_t even = slot_in_group < 3 ? 0x4410u : 0x1044u;
@@ -118,13 +128,15 @@ class Gather8Warp {
 #pragma unroll
       for (int i = 0; i < stage_blocks; ++i) {
         deltas[i] = load_shared(stage + static_cast<std::uint32_t>(i * gather8_block_bytes + lane_ * 4));
-        values[i] = load_shared8(stage + static_cast<std::uint32_t>(i * gather8_block_bytes + gather8_values_at + lane_ * 8));
+        values[i] = load_shared8(
+            stage + static_cast<std::uint32_t>(i * gather8_block_bytes + gather8_values_at + lane_ * 8));
       }
 #pragma unroll
       for (int i = 0; i < stage_blocks; ++i) {
         if (block >= end_) break;
         if constexpr (exact) {
-          exact_block(sums[0], deltas[i], stage + static_cast<std::uint32_t>(i * gather8_block_bytes + gather8_values_at));
+          exact_block(sums[0], deltas[i],
+                      stage + static_cast<std::uint32_t>(i * gather8_block_bytes + gather8_values_at));
         } else {
           // Steps by prefix sums of the four bytes: independent of each other.
           const std::uint32_t at = now_.x_row;
@@ -135,7 +147,8 @@ class Gather8Warp {
                    pick_bytes(values[i].x, 0, odd2), metadata);
           multiply(sums[0], add_bytes(deltas[i], 0x00101010, at), pick_bytes(values[i].y, 0, even0),
                    pick_bytes(values[i].y, 0, even2), metadata);
-          multiply(sums[1], now_.x_row, pick_bytes(values[i].y, 0, odd0), pick_bytes(values[i].y, 0, odd2), metadata);
+          multiply(sums[1], now_.x_row, pick_bytes(values[i].y, 0, odd0), pick_bytes(values[i].y, 0, odd2),
+                   metadata);
         }
         ++block;
         if (block == now_.end) {
@@ -199,12 +212,14 @@ class Gather8Warp {
     next.x_row = x_ + static_cast<std::uint32_t>(p_.entry_starts[next.entry * 32 + lane_]) * 16;
   }
 
-  /// Brings the next stage into ring place `slot`; an empty group when nothing is left, so that counts stay right.
+  /// Brings the next stage into ring place `slot`; an empty group when nothing is left, so that counts stay
+  /// right.
   __device__ void copy_stage(int slot) {
     const std::uint32_t first = begin_ + static_cast<std::uint32_t>(copied_) * stage_blocks;
     ++copied_;
     if (first < end_) {
-      const int bytes = static_cast<int>(min(end_ - first, static_cast<std::uint32_t>(stage_blocks))) * gather8_block_bytes;
+      const int bytes =
+          static_cast<int>(min(end_ - first, static_cast<std::uint32_t>(stage_blocks))) * gather8_block_bytes;
       const std::byte* from = p_.stream + static_cast<std::uint64_t>(first) * gather8_block_bytes;
       const std::uint32_t to = ring_ + static_cast<std::uint32_t>(slot) * stage_bytes;
 #pragma unroll
@@ -279,7 +294,8 @@ class Gather8Warp {
   }
   __device__ void store_slot(int which, const Sums<planes>& sums) const {
 #pragma unroll
-    for (int q = 0; q < planes; ++q) slot_at(warp_, which)[q * 32 + lane_] = make_float2(sums.v[q][0], sums.v[q][1]);
+    for (int q = 0; q < planes; ++q)
+      slot_at(warp_, which)[q * 32 + lane_] = make_float2(sums.v[q][0], sums.v[q][1]);
   }
   __device__ void load_slot(int warp, int which, Sums<planes>& sums) const {
 #pragma unroll
@@ -292,7 +308,8 @@ class Gather8Warp {
 
   __device__ void store_sums(const Sums<planes>& sums) const {
     if (p_.k_groups > 1) {
-      float2* to = reinterpret_cast<float2*>(p_.partial) + static_cast<std::int64_t>(now_.entry) * 32 * planes;
+      float2* to =
+          reinterpret_cast<float2*>(p_.partial) + static_cast<std::int64_t>(now_.entry) * 32 * planes;
 #pragma unroll
       for (int q = 0; q < planes; ++q) __stcg(to + q * 32 + lane_, make_float2(sums.v[q][0], sums.v[q][1]));
       return;
@@ -344,7 +361,8 @@ __device__ void combine_groups(const Gather8Params<T>& p) {
       for (int g = 0; g < p.k_groups; ++g) {
         // The part's K groups hold the same rows in the same order.
         const std::int64_t entry = p.cta_entry[part * p.k_groups + g] + (e - first);
-        const float2 v = __ldcg(reinterpret_cast<const float2*>(p.partial) + (entry * planes + q) * 32 + lane);
+        const float2 v =
+            __ldcg(reinterpret_cast<const float2*>(p.partial) + (entry * planes + q) * 32 + lane);
         sum.x += v.x;
         sum.y += v.y;
       }
@@ -356,18 +374,21 @@ __device__ void combine_groups(const Gather8Params<T>& p) {
 }
 
 template <class T, int planes, int stages>
-__global__ void __launch_bounds__(gather8_warps * 32, 1) gather8_kernel(const __grid_constant__ Gather8Params<T> p) {
+__global__ void __launch_bounds__(gather8_warps * 32, 1)
+    gather8_kernel(const __grid_constant__ Gather8Params<T> p) {
   extern __shared__ __align__(128) std::byte shared[];
   let_successor_start();
   const int warp = threadIdx.x >> 5;
   float* slots = reinterpret_cast<float*>(shared);
   const std::uint32_t ring = shared_address(shared) + Gather8Shared<planes>::slots_bytes;
   const std::uint32_t x = ring + gather8_warps * stages * stage_bytes;
-  Gather8Warp<T, planes, stages> work(p, x, ring + static_cast<std::uint32_t>(warp) * stages * stage_bytes, slots);
+  Gather8Warp<T, planes, stages> work(p, x, ring + static_cast<std::uint32_t>(warp) * stages * stage_bytes,
+                                      slots);
   work.prefetch();
   wait_for_predecessor();
-  const bool non_finite = load_activations<T, planes>(x, p.x, p.cols, static_cast<std::int64_t>(work.group()) * p.k_extent,
-                                                      work.extent(), p.k_extent, p.tokens);
+  const bool non_finite =
+      load_activations<T, planes>(x, p.x, p.cols, static_cast<std::int64_t>(work.group()) * p.k_extent,
+                                  work.extent(), p.k_extent, p.tokens);
   if (__syncthreads_or(non_finite))
     work.template run<true>();
   else
@@ -375,6 +396,41 @@ __global__ void __launch_bounds__(gather8_warps * 32, 1) gather8_kernel(const __
   __syncthreads();
   work.reduce();
   if (p.k_groups > 1) combine_groups<T, planes>(p);
+}
+
+/// Where the kept weights of a packed matrix lie, and where they go.
+struct Gather8ExpandParams {
+  const std::byte* stream;
+  const std::uint32_t* cta_entry;
+  const std::uint32_t* entry_end;
+  const std::int32_t* entry_rows;
+  const std::uint16_t* entry_starts;
+  std::uint16_t* out;  ///< [rows, cols], zeros
+  std::int64_t cols;
+  std::int32_t k_groups, k_extent;
+};
+
+/// A warp walks one entry after the other and stores every weight where it belongs.
+__global__ void gather8_expand_kernel(const __grid_constant__ Gather8ExpandParams p) {
+  const int lane = threadIdx.x & 31;
+  const std::int64_t k0 = static_cast<std::int64_t>(static_cast<int>(blockIdx.x) % p.k_groups) * p.k_extent;
+  for (std::uint32_t e = p.cta_entry[blockIdx.x] + (threadIdx.x >> 5); e < p.cta_entry[blockIdx.x + 1];
+       e += gather8_warps) {
+    const std::int64_t row = p.entry_rows[e * gather8_tile_rows + formats::gpu::gather8_row(lane)];
+    int position = p.entry_starts[e * 32 + lane];
+    const std::uint32_t end = p.entry_end[e];
+    for (std::uint32_t b = e == 0 ? 0 : p.entry_end[e - 1]; b < end; ++b) {
+      const std::byte* block = p.stream + static_cast<std::uint64_t>(b) * gather8_block_bytes;
+      const auto deltas = reinterpret_cast<const std::uint32_t*>(block)[lane];
+      const auto* values = reinterpret_cast<const std::uint16_t*>(block + gather8_values_at);
+#pragma unroll
+      for (int s = 0; s < gather8_block_steps; ++s) {
+        position += static_cast<std::int8_t>(deltas >> (8 * s));
+        const std::uint16_t bits = values[formats::gpu::gather8_value_index(lane, s)];
+        if (bits != 0 && row >= 0) p.out[row * p.cols + k0 + formats::gpu::gather8_position(position)] = bits;
+      }
+    }
+  }
 }
 
 }  // namespace cross::kernels::cuda::CROSS_GPU_ARCH

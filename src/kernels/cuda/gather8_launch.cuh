@@ -38,10 +38,12 @@ auto with_planes(std::int64_t tokens, F f) {
   return f(std::integral_constant<int, 8>{});
 }
 
-inline std::string gather8_refuses(const PackedMatrix& matrix, std::int64_t tokens, std::size_t shared_bytes) {
+inline std::string gather8_refuses(const PackedMatrix& matrix, std::int64_t tokens,
+                                   std::size_t shared_bytes) {
   if (tokens > 64) return "gather8 takes at most 64 tokens";
   const Gather8Header header = gather8_header(matrix);
-  const int stages = with_planes(tokens, [&](auto planes) { return gather8_stages<planes()>(header, shared_bytes); });
+  const int stages =
+      with_planes(tokens, [&](auto planes) { return gather8_stages<planes()>(header, shared_bytes); });
   if (stages == 0)
     return "K ranges of " + std::to_string(header.k_extent) + " columns do not fit into shared memory at " +
            std::to_string(tokens) + " tokens";
@@ -54,10 +56,10 @@ inline std::size_t gather8_partial_bytes(const Gather8Header& header, std::int64
   return static_cast<std::size_t>(header.entries) * 256 * planes;
 }
 
-/// Counters first: they must be zero between runs; partial sums need not be.
+/// One counter a part, then partial sums.
 inline std::size_t gather8_workspace(const PackedMatrix& matrix, std::int64_t tokens) {
   const Gather8Header header = gather8_header(matrix);
-  return header.k_groups == 1 ? 0 : 4096 + gather8_partial_bytes(header, tokens);
+  return header.k_groups == 1 ? 0 : counter_bytes + gather8_partial_bytes(header, tokens);
 }
 
 template <class T, int planes, int stages>
@@ -81,8 +83,9 @@ int gather8_launch_typed(const PackedMatrix& matrix, const GpuArgs& args) {
   p.warp_starts = reinterpret_cast<const std::uint16_t*>(array(header.warp_starts));
   p.x = static_cast<const T*>(args.x);
   p.arrived = reinterpret_cast<std::uint32_t*>(args.workspace);
-  p.partial = reinterpret_cast<float*>(args.workspace + 4096);
-  p.epilogue = {static_cast<T*>(args.y), args.bias, static_cast<const T*>(args.residual), header.rows, args.activation};
+  p.partial = reinterpret_cast<float*>(args.workspace + counter_bytes);
+  p.epilogue = {static_cast<T*>(args.y), args.bias, static_cast<const T*>(args.residual), header.rows,
+                args.activation};
   p.cols = header.cols;
   p.tokens = static_cast<std::int32_t>(args.tokens);
   p.k_groups = header.k_groups;
@@ -105,6 +108,27 @@ inline int gather8_launch(const PackedMatrix& matrix, const GpuArgs& args) {
   if (args.tokens == 0) return cudaSuccess;
   return matrix.dtype == DType::bf16 ? gather8_launch_typed<__nv_bfloat16>(matrix, args)
                                      : gather8_launch_typed<__half>(matrix, args);
+}
+
+inline int gather8_expand(const PackedMatrix& matrix, void* out, void* stream) {
+  const Gather8Header header = gather8_header(matrix);
+  const auto array = [&](std::uint64_t offset) { return matrix.device + offset; };
+  Gather8ExpandParams p;
+  p.stream = array(header.stream);
+  p.cta_entry = reinterpret_cast<const std::uint32_t*>(array(header.cta_entry));
+  p.entry_end = reinterpret_cast<const std::uint32_t*>(array(header.entry_end));
+  p.entry_rows = reinterpret_cast<const std::int32_t*>(array(header.entry_rows));
+  p.entry_starts = reinterpret_cast<const std::uint16_t*>(array(header.entry_starts));
+  p.out = static_cast<std::uint16_t*>(out);
+  p.cols = header.cols;
+  p.k_groups = header.k_groups;
+  p.k_extent = header.k_extent;
+  const auto bytes = static_cast<std::size_t>(header.rows) * static_cast<std::size_t>(header.cols) * 2;
+  if (const cudaError_t error = cudaMemsetAsync(out, 0, bytes, static_cast<cudaStream_t>(stream));
+      error != cudaSuccess)
+    return error;
+  return launch(gather8_expand_kernel, header.parts * header.k_groups, gather8_warps * 32, 0, stream, false,
+                p);
 }
 
 }  // namespace cross::kernels::cuda::CROSS_GPU_ARCH

@@ -24,6 +24,10 @@ struct PackedMatrix {
   DType dtype = DType::bf16;          ///< bf16 or fp16
 };
 
+/// A workspace begins with this many bytes of counters, zero before every run and after it, whichever kernel
+/// ran; what follows them is scratch, with any contents. So all layers of a stream share one workspace.
+inline constexpr std::size_t counter_bytes = 4096;
+
 /// y = activation(x·Wᵀ + bias) + residual; all addresses on the device.
 struct GpuArgs {
   const void* x = nullptr;         ///< [tokens, cols], 16-byte aligned, cols a multiple of 8 for aligned rows
@@ -32,7 +36,7 @@ struct GpuArgs {
   const void* residual = nullptr;  ///< [tokens, rows], or nullptr
   Activation activation = Activation::none;
   std::int64_t tokens = 0;
-  std::byte* workspace = nullptr;  ///< `workspace` bytes, 256-byte aligned, zero before the first use
+  std::byte* workspace = nullptr;  ///< `workspace` bytes, 256-byte aligned: counters (zero), then scratch
   void* stream = nullptr;
   bool overlap = false;  ///< launch with programmatic dependent launch: the caller chains CROSS kernels only
 };
@@ -45,10 +49,13 @@ struct GpuKernel {
   /// Why this kernel cannot run the matrix at `tokens` on a GPU with `shared_bytes` per block; empty if it
   /// can.
   std::string (*refuses)(const PackedMatrix&, std::int64_t tokens, std::size_t shared_bytes) = nullptr;
-  /// Bytes that must be zero before the first run; every run leaves them zero. One per stream.
+  /// Bytes of workspace, counter_bytes of counters included; 0 if it needs none. One per stream.
   std::size_t (*workspace)(const PackedMatrix&, std::int64_t tokens) = nullptr;
   /// Enqueues; neither allocates nor synchronises. Returns a cudaError_t.
   int (*launch)(const PackedMatrix&, const GpuArgs&) = nullptr;
+  /// Enqueues: decodes the matrix into a dense one, row-major in its dtype: out[rows, cols], 256-byte
+  /// aligned. nullptr: none; more tokens than max_tokens then run in slices. Returns a cudaError_t.
+  int (*expand)(const PackedMatrix&, void* out, void* stream) = nullptr;
   std::string id() const { return std::string(name_of(format)) + "." + std::string(arch); }
 };
 
@@ -58,8 +65,5 @@ std::span<const GpuKernel> gpu_kernels();
 /// The row for `format` on a GPU of compute capability `major`.`minor`; nullptr below 8.0 or for other
 /// formats.
 const GpuKernel* gpu_kernel_for(Format format, int major, int minor);
-
-/// Decodes a packed matrix into a dense one, row-major in its dtype: out[rows, cols]. Returns a cudaError_t.
-int expand(const PackedMatrix& matrix, void* out, void* stream);
 
 }  // namespace cross::kernels::cuda

@@ -23,6 +23,15 @@ std::span<const DenseLibrary> dense_libraries() {
   return present;
 }
 
+std::span<const DenseLibrary> require_dense_libraries() {
+  if (dense_libraries().empty())
+    throw DeviceError(
+        "this build has no dense library for CPUs, so it runs CUDA plans only; build with oneDNN or "
+        "OpenBLAS, "
+        "or use --device cuda");
+  return dense_libraries();
+}
+
 std::string dense_library_version([[maybe_unused]] DenseLibrary library) {
 #ifdef CROSS_HAS_ONEDNN
   if (library == DenseLibrary::onednn) return onednn_version();

@@ -24,6 +24,9 @@ std::optional<DenseLibrary> dense_library_from_name(std::string_view name);
 /// Libraries that this build has, the usually fastest first.
 std::span<const DenseLibrary> dense_libraries();
 
+/// The same, and DeviceError if there is none: a build for GPUs may go without.
+std::span<const DenseLibrary> require_dense_libraries();
+
 /// "2.6.3"
 std::string dense_library_version(DenseLibrary library);
 

@@ -1,0 +1,60 @@
+// Which GPU, and what is said where there is none.
+#include <gtest/gtest.h>
+
+#include "compiler/pack/gpu/pack_gpu.h"
+#include "cross/error.h"
+#include "cuda/gpu_test.h"
+#include "kernels/cuda/gpu_kernel.h"
+#include "refusal.h"
+
+namespace cross::testing {
+namespace {
+
+TEST(Device, WithoutAGpuTheErrorSaysWhatIsNeeded) {
+  if (first_gpu() != nullptr) GTEST_SKIP() << "this machine has a GPU";
+  expect_refused<DeviceError>([] { cuda::require_device(0); },
+                              {"--device cuda:0", "NVIDIA", "compute capability 8.0 or later"});
+}
+
+TEST_F(GpuTest, IndexesThatDoNotExist) {
+  expect_refused<DeviceError>([] { cuda::require_device(99); }, {"--device cuda:99", "this machine has"});
+  EXPECT_EQ(cuda::require_device(0).index, 0);
+}
+
+TEST(Table, RowsAreComplete) {
+  for (const kernels::cuda::GpuKernel& kernel : kernels::cuda::gpu_kernels()) {
+    SCOPED_TRACE(kernel.id());
+    EXPECT_TRUE(is_gpu_format(kernel.format));
+    EXPECT_TRUE(kernel.arch == "sm80" || kernel.arch == "sm90");
+    EXPECT_GE(kernel.max_tokens, 1);
+    EXPECT_NE(kernel.refuses, nullptr);
+    EXPECT_NE(kernel.workspace, nullptr);
+    EXPECT_NE(kernel.launch, nullptr);
+  }
+}
+
+TEST(Table, OldGpusHaveNoKernel) {
+  for (const Format format : gpu_formats) {
+    EXPECT_EQ(kernels::cuda::gpu_kernel_for(format, 7, 5), nullptr);
+    const auto* on_ampere = kernels::cuda::gpu_kernel_for(format, 8, 0);
+    if (on_ampere != nullptr) {
+      EXPECT_EQ(on_ampere->arch, "sm80");
+    }
+  }
+}
+
+/// Only the sizes are looked at: no memory stands behind them.
+TEST(Packing, RefusesSizesThatInt32CannotCount) {
+  for (const Format format : gpu_formats) {
+    EXPECT_NE(
+        compiler::gpu_format_refuses({DType::bf16, std::int64_t{1} << 31, 1, nullptr}, DType::bf16, format),
+        "");
+    EXPECT_NE(
+        compiler::gpu_format_refuses({DType::bf16, 1, std::int64_t{1} << 31, nullptr}, DType::bf16, format),
+        "");
+    EXPECT_NE(compiler::gpu_format_refuses({DType::fp32, 8, 8, nullptr}, DType::fp32, format), "");
+  }
+}
+
+}  // namespace
+}  // namespace cross::testing
