@@ -48,12 +48,23 @@ Plan plan_of(const Options& options) {
   return Plan::load(options.input);
 }
 
-/// Few tokens are bound by memory on a GPU: what is read, how fast, and of what the device could.
-std::string bandwidth_text(const BenchReport& report) {
-  Table table({"layer", "tokens", "dense bytes", "plan bytes", "GB/s", "of copy"});
-  for (const BenchRow& row : report.layers)
-    table.add({row.name, std::to_string(row.tokens), bytes_text(row.bytes_dense), bytes_text(row.bytes_plan),
-               fmt::format("{:.0f}", row.gbytes_per_s), percent_text(row.bandwidth_share)});
+/// What was read and computed, and of what the device could: few tokens are bound by memory, many by
+/// arithmetic.
+std::string limits_text(const BenchReport& report) {
+  const bool peak = report.peak_gflops > 0;
+  std::vector<std::string> columns = {"layer", "tokens", "dense bytes", "plan bytes", "GB/s", "of memory"};
+  if (peak) columns.insert(columns.end(), {"GFLOP/s", "of fp32 peak"});
+  Table table(columns);
+  for (const BenchRow& row : report.layers) {
+    std::vector<std::string> cells = {row.name,
+                                      std::to_string(row.tokens),
+                                      bytes_text(row.bytes_dense),
+                                      bytes_text(row.bytes_plan),
+                                      fmt::format("{:.1f}", row.gbytes_per_s),
+                                      percent_text(row.bandwidth_share)};
+    if (peak) cells.insert(cells.end(), {fmt::format("{:.1f}", row.gflops), percent_text(row.peak_share)});
+    table.add(cells);
+  }
   return table.text();
 }
 
@@ -69,11 +80,12 @@ std::string report_text(const BenchReport& report) {
   for (const BenchTotal& sum : report.total)
     total.add({std::to_string(sum.tokens), microseconds_text(sum.dense_us), microseconds_text(sum.cross_us),
                ratio_text(sum.speedup)});
-  if (report.peak_gflops == 0)
-    return fmt::format("{}; copies {:.0f} GB/s\n\n{}\n{}\n{}", report.device, report.memory_gbytes_per_s,
-                       table.text(), bandwidth_text(report), total.text());
-  return fmt::format("{}; memory {:.1f} GB/s, {:.0f} GFLOP/s fp32\n\n{}\n{}", report.device,
-                     report.memory_gbytes_per_s, report.peak_gflops, table.text(), total.text());
+  const std::string limits = report.peak_gflops > 0
+                                 ? fmt::format("memory {:.1f} GB/s, {:.0f} GFLOP/s fp32",
+                                               report.memory_gbytes_per_s, report.peak_gflops)
+                                 : fmt::format("copies {:.0f} GB/s", report.memory_gbytes_per_s);
+  return fmt::format("{}; {}\n\n{}\n{}\n{}", report.device, limits, table.text(), limits_text(report),
+                     total.text());
 }
 
 json report_json(const BenchReport& report) {
@@ -98,6 +110,7 @@ json report_json(const BenchReport& report) {
                       {"gbytes_per_s", row.gbytes_per_s},
                       {"bandwidth_share", row.bandwidth_share},
                       {"gflops", row.gflops},
+                      {"peak_share", row.peak_share},
                       {"imbalance", row.imbalance}});
   json total = json::array();
   for (const BenchTotal& sum : report.total)

@@ -40,8 +40,9 @@ struct BenchRow {
   std::uint64_t bytes_dense = 0;
   std::uint64_t bytes_plan = 0;
   double gbytes_per_s = 0;     ///< packed weights read per second by cross
-  double bandwidth_share = 0;  ///< gbytes_per_s over the device's measured copy bandwidth; 0 on the CPU
+  double bandwidth_share = 0;  ///< gbytes_per_s over memory_gbytes_per_s of the report
   double gflops = 0;           ///< useful work (2 · nnz · tokens) per second by cross
+  double peak_share = 0;       ///< gflops over peak_gflops of the report; 0 where no peak was measured
   double imbalance = 0;        ///< measured max/mean worker time; 0 for library layers
 };
 
@@ -52,7 +53,7 @@ struct BenchTotal {
 
 struct BenchReport {
   std::string device;              ///< CPU, ISA, threads
-  double memory_gbytes_per_s = 0;  ///< measured read bandwidth of all threads, the limit for few tokens
+  double memory_gbytes_per_s = 0;  ///< measured: reads of all threads on a CPU, copies on a GPU
   double peak_gflops = 0;          ///< measured fp32 multiply-add rate of all threads
   std::vector<BenchRow> layers;
   std::vector<BenchTotal> total;

@@ -264,6 +264,9 @@ class LayerCompiler {
       variant.packing = packing_of[option];
       plan_.variants.push_back(std::move(variant));
     }
+    if (context_.measurer != nullptr)
+      for (LayerDecision::Balance& balance : plan_.decision.balance)
+        balance.measured = context_.measurer->imbalance(plan_, options_.dtype, balance.tokens);
     record();
   }
 

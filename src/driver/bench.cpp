@@ -91,7 +91,8 @@ class LayerBench {
     std::vector<std::byte> dense_y(y.size());
     const auto dense = fastest_dense(row, x, dense_y, tokens);
     time_both(row, *dense, cross, x.data(), dense_y.data(), tokens);
-    row.imbalance = measured_imbalance(cross);
+    row.imbalance = driver::measured_imbalance(
+        session_, [&] { driver::drop_from_caches(session_.weights(index_, tokens)); }, cross);
     const double seconds = row.cross_us * 1e-6;
     const auto weights = session_.weights(index_, tokens).size();
     row.gbytes_per_s = static_cast<double>(weights) / seconds * 1e-9;
@@ -163,24 +164,6 @@ class LayerBench {
     row.spread = ratio.spread;
   }
 
-  /// Mean over a few runs, each with cold weights.
-  double measured_imbalance(const std::function<void()>& cross) {
-    session_.measure_workers(true);
-    double sum = 0;
-    constexpr int runs = 5;
-    for (int i = 0; i < runs; ++i) {
-      cross();
-      double total = 0, most = 0;
-      for (const double seconds : session_.worker_seconds()) {
-        total += seconds;
-        most = std::max(most, seconds);
-      }
-      sum += total > 0 ? most * static_cast<double>(session_.worker_seconds().size()) / total : 0;
-    }
-    session_.measure_workers(false);
-    return sum / runs;
-  }
-
   const Plan& plan_;
   const LayerPlan& layer_;
   std::size_t index_;
@@ -214,7 +197,9 @@ BenchReport bench(const Plan& plan, const BenchOptions& options) {
     LayerBench layer(plan, i, session, *executor, options);
     for (std::size_t t = 0; t < tokens.size(); ++t) {
       if (options.on_step) options.on_step(step++, plan.layers.size() * tokens.size(), plan.layers[i].name);
-      const BenchRow row = layer.run(tokens[t]);
+      BenchRow row = layer.run(tokens[t]);
+      row.bandwidth_share = row.gbytes_per_s / report.memory_gbytes_per_s;
+      row.peak_share = row.gflops / report.peak_gflops;
       report.total[t].dense_us += row.dense_us;
       report.total[t].cross_us += row.cross_us;
       report.layers.push_back(row);

@@ -1,5 +1,7 @@
 #include "driver/measure.h"
 
+#include <algorithm>
+
 #include "base/normal_source.h"
 #include "cross/error.h"
 #include "kernels/dense/dense_product.h"
@@ -44,21 +46,64 @@ constexpr TimingOptions while_compiling = {.least = 3, .most = 25, .seconds = 0.
 
 }  // namespace
 
+double measured_imbalance(Session& session, const std::function<void()>& before,
+                          const std::function<void()>& run) {
+  constexpr int runs = 5;
+  session.measure_workers(true);
+  double sum = 0;
+  for (int i = 0; i < runs; ++i) {
+    before();
+    run();
+    double total = 0, most = 0;
+    for (const double seconds : session.worker_seconds()) {
+      total += seconds;
+      most = std::max(most, seconds);
+    }
+    sum += total > 0 ? most * static_cast<double>(session.worker_seconds().size()) / total : 0;
+  }
+  session.measure_workers(false);
+  return sum / runs;
+}
+
+class MachineMeasurer::Run {
+ public:
+  Run(MachineMeasurer& machine, const LayerPlan& layer, DType dtype, std::int64_t tokens)
+      : plan_(plan_of(layer, dtype)),
+        session_(plan_, machine.executor_),
+        x_(make_activations(dtype, tokens, layer.cols)),
+        y_(static_cast<std::size_t>(tokens * layer.rows) * size_of(dtype)) {
+    args_.x = x_.data();
+    args_.y = y_.data();
+    args_.tokens = tokens;
+    args_.workspace = machine.workspace_.get(session_.workspace_bytes(0, tokens));
+  }
+  void run() { session_.run(0, args_); }
+  void cool() { drop_from_caches(session_.weights(0, args_.tokens)); }
+  Session& session() { return session_; }
+
+ private:
+  static Plan plan_of(const LayerPlan& layer, DType dtype) {
+    Plan plan;
+    plan.dtype = dtype;
+    plan.layers.push_back(layer);
+    return plan;
+  }
+  Plan plan_;
+  Session session_;
+  std::vector<std::byte> x_, y_;
+  RunArgs args_;
+};
+
 Timing MachineMeasurer::time_layer(const LayerPlan& layer, DType dtype, std::int64_t tokens) {
-  Plan plan;
-  plan.dtype = dtype;
-  plan.layers.push_back(layer);
-  Session session(plan, executor_);
-  const auto x = make_activations(dtype, tokens, layer.cols);
-  std::vector<std::byte> y(static_cast<std::size_t>(tokens * layer.rows) * size_of(dtype));
-  RunArgs args;
-  args.x = x.data();
-  args.y = y.data();
-  args.tokens = tokens;
-  args.workspace = workspace_.get(session.workspace_bytes(0, tokens));
+  Run run(*this, layer, dtype, tokens);
   return time_cold(
-      executor_, [&] { drop_from_caches(session.weights(0, tokens)); }, [&] { session.run(0, args); },
-      while_compiling);
+      executor_, [&] { run.cool(); }, [&] { run.run(); }, while_compiling);
+}
+
+double MachineMeasurer::imbalance(const LayerPlan& layer, DType dtype, std::int64_t tokens) {
+  Run run(*this, layer, dtype, tokens);
+  return measured_imbalance(
+      run.session(), [&] { run.cool(); }, [&] { run.run(); });
 }
 
 compiler::DenseMeasurement MachineMeasurer::dense(const std::string& library, DType dtype, std::int64_t rows,

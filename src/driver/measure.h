@@ -1,6 +1,7 @@
 // Times layers and dense products on this machine: the compiler's Measurer, built on the runtime.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -27,6 +28,11 @@ class AlignedBuffer {
 std::vector<std::byte> make_activations(DType dtype, std::int64_t tokens, std::int64_t cols,
                                         std::uint64_t seed = 1);
 
+/// max / mean busy time of the session's workers, the mean over a few calls of `run`, `before` in front of
+/// each.
+double measured_imbalance(Session& session, const std::function<void()>& before,
+                          const std::function<void()>& run);
+
 /// Measures on the executor's threads. Dense products are measured once per shape and remembered: layers of
 /// one model repeat shapes.
 class MachineMeasurer final : public compiler::Measurer {
@@ -36,6 +42,7 @@ class MachineMeasurer final : public compiler::Measurer {
   double layer_us(const LayerPlan& layer, DType dtype, std::int64_t tokens) override {
     return time_layer(layer, dtype, tokens).median_us;
   }
+  double imbalance(const LayerPlan& layer, DType dtype, std::int64_t tokens) override;
   /// Forgets the dense times remembered so far.
   void forget() { dense_.clear(); }
   Timing time_layer(const LayerPlan& layer, DType dtype, std::int64_t tokens);
@@ -43,6 +50,8 @@ class MachineMeasurer final : public compiler::Measurer {
                                    std::int64_t cols, bool bias, std::int64_t tokens) override;
 
  private:
+  /// One layer, ready to run with cold weights.
+  class Run;
   Executor& executor_;
   AlignedBuffer workspace_;
   std::map<std::tuple<std::string, DType, std::int64_t, std::int64_t, bool, std::int64_t>, double> dense_;

@@ -70,6 +70,17 @@ TEST(Json, Prune) {
   EXPECT_DOUBLE_EQ(report["total"]["sparsity_after"], 0.5);
 }
 
+TEST(Json, ExplainHasThePredictedAndTheMeasuredImbalance) {
+  const CrossFolder folder;
+  const std::string plan = folder.path("m.plan");
+  // Forced, because dense layers run in a library whose threads nobody sees.
+  ASSERT_EQ(folder.run({"compile", folder.write_small_model(), "-o", plan, "--format", "index8"}).code, 0);
+  const json report = run_json(folder, {"explain", plan});
+  const json& imbalance = report["layers"][0]["tokens"][0]["imbalance"];
+  expect_fields(imbalance, {"same", "paired", "longest_first", "measured"});
+  for (const auto& [name, value] : imbalance.items()) EXPECT_GE(value, 1.0) << name;
+}
+
 TEST(Json, CompileWithExplain) {
   const CrossFolder folder;
   const json report =

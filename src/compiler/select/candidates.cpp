@@ -53,8 +53,8 @@ void price(const CandidateInputs& in, const BlockCounts& counts, LayoutCandidate
 
 LayoutCandidate uniform(const CandidateInputs& in, Format format, int keep, int group) {
   LayoutCandidate candidate;
-  candidate.name =
-      format == Format::n_m ? fmt::format("n_m {}:{}", keep, group) : std::string(name_of(format));
+  candidate.name = format == Format::n_m && group > 0 ? fmt::format("n_m {}:{}", keep, group)
+                                                      : std::string(name_of(format));
   const BlockCounts& counts = in.natural;
   candidate.layout =
       uniform_layout(counts.rows, counts.cols, counts.panel_rows, counts.arithmetic, format, keep, group);

@@ -24,6 +24,8 @@ class Measurer {
   /// Median µs of y = x·Wᵀ + bias for `layer` at `tokens`, weights dropped from the caches before each
   /// repetition.
   virtual double layer_us(const LayerPlan& layer, DType dtype, std::int64_t tokens) = 0;
+  /// max / mean busy time of the workers in such a run; 0 where workers cannot be told apart.
+  virtual double imbalance(const LayerPlan& /*layer*/, DType /*dtype*/, std::int64_t /*tokens*/) { return 0; }
   /// The same through a dense library, with arbitrary weights of that shape.
   virtual DenseMeasurement dense(const std::string& library, DType dtype, std::int64_t rows,
                                  std::int64_t cols, bool bias, std::int64_t tokens) = 0;
