@@ -55,17 +55,16 @@ double finish_time(double dense_load, double sparse_load, const UnitModel& model
 ///
 ///   - no single further move of a swing block finishes earlier (by more than rounding),
 ///   - finish <= start_finish,
-///   - finish <= all_dense; where the bands alone would break this (the slow-down can), every block starts on
-///   the
-///     dense unit, and swing and sparse blocks move to the sparse unit as long as that helps.
+///   - finish <= all_dense; where the bands alone would break this (the slow-down can), every block starts
+///     on the dense unit, and swing and sparse blocks move to the sparse unit as long as that helps.
 ///
 /// With one unit a swing block takes the cheaper price (ties: dense).
 ///
 /// How: two starts (cheaper unit; the best split of the swing blocks ordered by sparse/dense price, which
 /// solves the fractional problem), each improved by single moves, then swaps, until neither helps; the better
-/// one wins. O(S log S
-/// + rounds · S²) for S swing blocks, with at most S rounds of swaps; deterministic. InternalError for prices
-/// that are negative or NaN, or not finite where the block's band may need them; for slow-downs below 1.
+/// one wins. O(S log S + rounds · S²) for S swing blocks, with at most S rounds of swaps; deterministic.
+/// InternalError for prices that are negative or NaN, or not finite where the block's band may need them; for
+/// slow-downs below 1.
 UnitBalance balance_units(std::span<const UnitBlock> blocks, const UnitModel& model = {});
 
 }  // namespace cross::compiler

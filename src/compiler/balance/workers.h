@@ -14,8 +14,7 @@ namespace cross::compiler {
 ///                  W − 1 − p mod W, so that a worker that got a heavy panel gets a light one next (panels
 ///                  sorted by weight, see row_order.h, gain most)
 ///   longest_first  all pieces of all items together, the most expensive first, each to the least loaded
-///   worker (LPT);
-///                  pieces above a worker's fair share are split along K
+///                  worker (LPT); pieces above a worker's fair share are split along K
 enum class WorkerPolicy : std::uint8_t { same, paired, longest_first };
 
 constexpr std::string_view name_of(WorkerPolicy policy) {
