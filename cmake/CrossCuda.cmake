@@ -54,3 +54,18 @@ function(cross_cuda_layer name)
   cross_cuda_options(cross_${name})
   set_property(GLOBAL APPEND PROPERTY CROSS_LAYERS cross_${name})
 endfunction()
+
+# Target gpu_programs: `cross` and all programs that were added to the global property CROSS_GPU_PROGRAMS; their paths
+# stand in gpu_programs.txt (test_gpu.sh, bench/gpu.sh and scripts/bundle_gpu.sh read it).
+function(cross_gpu_programs)
+  get_property(programs GLOBAL PROPERTY CROSS_GPU_PROGRAMS)
+  if(TARGET cross_cli)
+    list(APPEND programs cross_cli)
+  endif()
+  add_custom_target(gpu_programs DEPENDS ${programs})
+  set(paths)
+  foreach(program IN LISTS programs)
+    string(APPEND paths "$<TARGET_FILE:${program}>\n")
+  endforeach()
+  file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/gpu_programs.txt CONTENT "${paths}")
+endfunction()

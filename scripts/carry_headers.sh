@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Copies into .carry/ what building CROSS needs and a GPU machine without a network may lack: fmt, CLI11, xxHash and
-# nlohmann-json (header-only), and SLEEF (header and library). Take the folder along and configure there with
+# nlohmann-json (header-only), SLEEF and GoogleTest (headers and library). Take the folder along and configure there with
 # -DCROSS_DEPENDENCY_DIR=.carry; test_gpu.sh and bench/gpu.sh do so when it is there.
 #
 #   scripts/carry_headers.sh [FOLDER]        (default: .carry)
@@ -30,7 +30,7 @@ find_first() {
 }
 
 mkdir -p "$to/include" "$to/lib"
-for header in fmt CLI nlohmann xxhash.h xxh3.h sleef.h; do
+for header in fmt CLI nlohmann xxhash.h xxh3.h sleef.h gtest; do
   root=$(find_first "$header" "${roots[@]}") || die "$header is not installed here; run scripts/install_dependencies.sh"
   cp -rLT "$root/$header" "$to/include/$header"
 done
@@ -45,4 +45,8 @@ else
   cp -L "$folder/libsleef.so.3" "$to/lib/libsleef.so.3"
   cp -L "$folder/libsleef.so.3" "$to/lib/libsleef.so"
 fi
+for library in libgtest.a libgtest_main.a; do
+  folder=$(find_first "$library" "${libraries[@]}") || die "$library is not installed here (Debian: libgtest-dev)"
+  cp -L "$folder/$library" "$to/lib/"
+done
 echo "carried in $to: $(du -sh "$to" | cut -f1)"

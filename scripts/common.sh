@@ -62,3 +62,11 @@ json_rows() {
       BEGIN { count = split(names, fields, " ") }
       /{/ { line = ""; for (i = 1; i <= count; ++i) line = line (i > 1 ? " " : "") value(fields[i]); print line }'
 }
+
+# build_gpu TARGET…: builds what needs a GPU in build/gpu with what the machine has and what is carried in .carry/.
+build_gpu() {
+  local options=()
+  [[ -d .carry ]] && options+=("-DCROSS_DEPENDENCY_DIR=$PWD/.carry")
+  configure cuda -B build/gpu -DCROSS_FUZZ=OFF -DCROSS_WERROR=OFF "${options[@]}"
+  cmake --build build/gpu --target "$@" -j "${CROSS_JOBS:-$(nproc)}"
+}

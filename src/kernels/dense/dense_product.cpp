@@ -12,7 +12,7 @@ std::optional<DenseLibrary> dense_library_from_name(std::string_view name) {
 }
 
 std::span<const DenseLibrary> dense_libraries() {
-  static constexpr DenseLibrary present[] = {
+  static const std::vector<DenseLibrary> present = {
 #ifdef CROSS_HAS_ONEDNN
       DenseLibrary::onednn,
 #endif
@@ -42,7 +42,8 @@ std::string dense_library_version([[maybe_unused]] DenseLibrary library) {
   return "absent";
 }
 
-std::unique_ptr<DenseProduct> make_dense_product(DenseLibrary library, const DenseProblem& problem) {
+std::unique_ptr<DenseProduct> make_dense_product([[maybe_unused]] DenseLibrary library,
+                                                 const DenseProblem& problem) {
   if (problem.dtype == DType::fp16) throw InternalError("dense product: no CPU library multiplies fp16");
 #ifdef CROSS_HAS_ONEDNN
   if (library == DenseLibrary::onednn) return make_onednn_product(problem);

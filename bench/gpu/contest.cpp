@@ -1,0 +1,215 @@
+#include "gpu/contest.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+
+#include "compiler/pack/gpu/pack_gpu.h"
+#include "cuda/copy_bandwidth.h"
+#include "cuda/random.h"
+#include "cuda/replay.h"
+#include "kernels/cuda/gpu_kernel.h"
+#include "plan/formats/layout.h"
+
+namespace cross_bench {
+
+using cross::DType;
+using cross::Format;
+using cross::LayerPlan;
+using cross::cuda::Replay;
+using cross::driver::cuda::TimedLayer;
+using cross::kernels::cuda::gpu_kernel_for;
+
+namespace {
+
+constexpr std::int64_t few_tokens = 8;
+
+/// x of every contest begins like that of the largest one (cuda/random.h), so one reference serves all.
+constexpr std::int64_t most_checked_tokens = 64;
+constexpr std::uint64_t x_seed = 7;
+
+std::vector<std::uint16_t> downloaded(const cross::cuda::DeviceBuffer& buffer) {
+  std::vector<std::uint16_t> values(buffer.size() / 2);
+  buffer.download(std::as_writable_bytes(std::span(values)));
+  return values;
+}
+
+LayerPlan packed(const Weight& weight, Format format, const cross::compiler::GpuTarget& target, int threads) {
+  LayerPlan layer;
+  layer.name = std::string(name_of(format));
+  layer.rows = weight.shape.rows;
+  layer.cols = weight.shape.cols;
+  layer.source_dtype = weight.dtype;
+  std::vector<std::byte> blob =
+      cross::compiler::pack_gpu(weight.view(), weight.dtype, format, target, threads, layer.nnz);
+  cross::Packing packing;
+  packing.arithmetic = cross::PlanArithmetic::mma;
+  packing.panels.push_back(
+      {0, static_cast<int>(layer.rows), {{format, 0, layer.cols, 0, blob.size(), 0, 0}}});
+  blob.resize(cross::formats::round_up(blob.size(), 64) + cross::formats::segment_overread);
+  packing.data = cross::Blob::own(std::move(blob));
+  layer.packings.push_back(std::move(packing));
+  cross::Variant variant;
+  variant.tokens = target.tokens;
+  variant.shape = "decode";
+  layer.variants.push_back(variant);
+  return layer;
+}
+
+}  // namespace
+
+const LayerPlan* PackedForms::find(Format format, std::int64_t tokens) const {
+  const LayerPlan* found = nullptr;
+  for (const LayerPlan& layer : layers) {
+    if (layer.packings[0].panels[0].segments[0].format != format) continue;
+    // Layers of a format ascend in the tokens that they were packed for.
+    if (found == nullptr || found->variants[0].tokens < tokens) found = &layer;
+  }
+  return found;
+}
+
+PackedForms pack_all(Weight weight, const cross::cuda::DeviceInfo& device,
+                     const std::vector<std::int64_t>& tokens, int threads) {
+  const auto start = std::chrono::steady_clock::now();
+  static std::atomic<std::uint64_t> made = 0;
+  PackedForms forms{std::move(weight), {}, 0, ++made};
+  for (const Format format : cross::gpu_formats) {
+    const auto* kernel = gpu_kernel_for(format, device.major, device.minor);
+    const auto view = forms.weight.view();
+    if (kernel == nullptr || !cross::compiler::gpu_format_refuses(view, view.dtype, format).empty()) continue;
+    const auto wants = [&](auto fits) { return std::any_of(tokens.begin(), tokens.end(), fits); };
+    const std::int64_t many =
+        std::min<std::int64_t>(kernel->max_tokens, *std::max_element(tokens.begin(), tokens.end()));
+    cross::compiler::GpuTarget target{device.sms, device.shared_bytes, few_tokens};
+    if (wants([](std::int64_t t) { return t <= few_tokens; }))
+      forms.layers.push_back(packed(forms.weight, format, target, threads));
+    target.tokens = many;
+    if (many > few_tokens) forms.layers.push_back(packed(forms.weight, format, target, threads));
+  }
+  forms.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return forms;
+}
+
+double Contest::chain_us() const {
+  return entries.empty() || best_name() == "dense" || entries.front().chain_us <= 0
+             ? best_us()
+             : std::min(entries.front().chain_us, best_us());
+}
+
+/// Dense weights, the best algorithm for them, and its replay.
+struct Arena::Dense {
+  cross::cuda::DenseBench bench;
+  cross::cuda::BestDense best;
+  Replay replay;
+
+  Dense(const cross::cuda::Library& library, const cross::cuda::DenseProblem& problem,
+        const cross::cuda::DeviceInfo& device)
+      : bench(problem, device),
+        best(cross::cuda::best_algorithm(library, bench)),
+        replay(std::max(bench.copies(), 16),
+               [this](int launch, void* stream) { bench.enqueue(*best.product, launch, stream); }) {}
+};
+
+Arena::Arena(const cross::cuda::DeviceInfo& device) : measurer_(device) {}
+Arena::~Arena() = default;
+
+Arena::Dense& Arena::dense(DType dtype, const Shape& shape, std::int64_t tokens) {
+  auto& kept = dense_[{dtype, shape, tokens}];
+  if (kept == nullptr)
+    kept = std::make_unique<Dense>(
+        measurer_.library(), cross::cuda::DenseProblem{dtype, shape.rows, shape.cols, tokens}, device());
+  return *kept;
+}
+
+const SampledProduct& Arena::reference(const PackedForms& forms) {
+  if (reference_of_ == forms.serial) return *reference_;
+  const Weight& weight = forms.weight;
+  const std::int64_t count = most_checked_tokens * weight.shape.cols;
+  const cross::cuda::DeviceBuffer x(static_cast<std::size_t>(count) * 2, "activations");
+  cross::cuda::fill_random(x, weight.dtype, count, 1.0, x_seed);
+  reference_ = std::make_unique<SampledProduct>(weight, downloaded(x), most_checked_tokens);
+  reference_of_ = forms.serial;
+  return *reference_;
+}
+
+double Arena::bandwidth() {
+  if (bandwidth_ <= 0) bandwidth_ = cross::cuda::copy_bandwidth(device());
+  return bandwidth_;
+}
+
+Contest Arena::run(const PackedForms& forms, std::int64_t tokens, const ContestOptions& options) {
+  const Weight& weight = forms.weight;
+  Contest contest{weight.shape, tokens, weight.density(), 0, 0, {}};
+  Dense& baseline = dense(weight.dtype, weight.shape, tokens);
+
+  struct Runner {
+    std::string name;
+    std::unique_ptr<LayerPlan> plan;
+    std::unique_ptr<TimedLayer> timed;
+    std::unique_ptr<Replay> replay;
+    std::size_t entry = 0;
+  };
+  std::vector<Runner> runners;
+  const auto add = [&](const LayerPlan& layer, const char* shape, const std::string& name) {
+    Runner runner{name, std::make_unique<LayerPlan>(layer), nullptr, nullptr, runners.size()};
+    runner.plan->variants[0].tokens = tokens;
+    runner.plan->variants[0].shape = shape;
+    if (std::string_view(shape) == "expand") {
+      runner.plan->variants[0].library = "cublaslt";
+      runner.plan->variants[0].algorithm = baseline.best.product->algorithm();
+    }
+    runner.timed =
+        std::make_unique<TimedLayer>(*runner.plan, weight.dtype, tokens, device(), measurer_.library());
+    const cross::cuda::Stream stream;
+    runner.timed->enqueue(0, stream.get());
+    stream.wait();
+    if (tokens <= most_checked_tokens)
+      reference(forms).check(downloaded(runner.timed->y()), tokens, name + " " + text_of(weight.shape));
+    runner.replay = std::make_unique<Replay>(
+        runner.timed->launches(),
+        [timed = runner.timed.get()](int launch, void* on) { timed->enqueue(launch, on); });
+    contest.entries.push_back({name, 0, 0, 0, runner.timed->layer().weight_bytes(tokens)});
+    runners.push_back(std::move(runner));
+  };
+  for (const Format format : cross::gpu_formats) {
+    const LayerPlan* layer = forms.find(format, tokens);
+    const auto* kernel = gpu_kernel_for(format, device().major, device().minor);
+    if (layer == nullptr) continue;
+    const cross::Segment& segment = layer->packings[0].panels[0].segments[0];
+    const cross::kernels::cuda::PackedMatrix matrix{layer->packings[0].data.bytes.first(segment.bytes),
+                                                    nullptr, weight.dtype};
+    const std::string name(name_of(format));
+    if (tokens <= kernel->max_tokens && kernel->refuses(matrix, tokens, device().shared_bytes).empty())
+      add(*layer, "decode", name);
+    if (options.expansion && kernel->expand != nullptr) add(*layer, "expand", "expand " + name);
+  }
+
+  std::vector<Replay*> replays = {&baseline.replay};
+  for (const Runner& runner : runners) replays.push_back(runner.replay.get());
+  const auto samples = cross::cuda::interleave(replays, options.seconds);
+  const auto dense_times = cross::cuda::summary(samples[0]);
+  contest.dense_us = dense_times.median_us;
+  contest.dense_spread = dense_times.spread;
+  for (std::size_t i = 0; i < runners.size(); ++i) {
+    const auto times = cross::cuda::summary(samples[i + 1]);
+    contest.entries[i].us = times.median_us;
+    contest.entries[i].spread = times.spread;
+  }
+  const auto faster = [&](const Runner& a, const Runner& b) {
+    return contest.entries[a.entry].us < contest.entries[b.entry].us;
+  };
+  if (options.chains && !runners.empty()) {
+    const Runner& fastest = *std::min_element(runners.begin(), runners.end(), faster);
+    Replay chain(fastest.timed->launches(),
+                 [&](int launch, void* on) { fastest.timed->enqueue(launch, on, true); });
+    contest.entries[fastest.entry].chain_us =
+        cross::cuda::summary(cross::cuda::interleave({&chain}, options.seconds / 2)[0]).median_us;
+  }
+  std::sort(contest.entries.begin(), contest.entries.end(),
+            [](const Entry& a, const Entry& b) { return a.us < b.us; });
+  return contest;
+}
+
+}  // namespace cross_bench

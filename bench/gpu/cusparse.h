@@ -1,0 +1,43 @@
+// y = x·Wᵀ by cuSPARSE, W in CSR: what a user without CROSS would reach for.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cuda/memory.h"
+#include "gpu/weights.h"
+
+namespace cross_bench {
+
+/// W[rows, cols] in CSR, fp32 or 16-bit values.
+struct Csr {
+  cross::DType dtype = cross::DType::fp16;
+  Shape shape;
+  std::vector<std::int32_t> row_offsets, columns;
+  std::vector<std::byte> values;
+};
+/// The weight's kept values in `dtype`.
+Csr csr_of(const Weight& weight, cross::DType dtype);
+
+/// cuSPARSE's product (SpMV for one token, else SpMM) with the fastest of its CSR algorithms, over rotated
+/// copies of the weights.
+class CuSparseProduct {
+ public:
+  /// @param x [tokens, cols], y [tokens, rows] on the device, row-major in the matrix's dtype
+  CuSparseProduct(const Csr& csr, std::int64_t tokens, std::size_t l2_bytes, void* x, void* y);
+  ~CuSparseProduct();
+  int copies() const;
+  int algorithms() const;
+  void choose(int algorithm);  ///< 0 … algorithms() - 1
+  /// false if the library refuses the product by this algorithm.
+  bool enqueue(int launch, void* stream) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+std::string cusparse_version();
+
+}  // namespace cross_bench

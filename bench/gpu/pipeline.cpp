@@ -1,0 +1,46 @@
+#include <future>
+
+#include "cross/executor.h"
+#include "gpu/parts.h"
+
+namespace cross_bench {
+
+void pipelined(Arena& arena, const std::vector<std::function<Weight()>>& makers,
+               const std::vector<std::int64_t>& tokens, int threads,
+               const std::function<void(std::size_t, const PackedForms&)>& use) {
+  const int workers = threads > 0 ? threads : cross::available_cores();
+  const cross::cuda::DeviceInfo device = arena.device();
+  const auto start = [&](std::size_t i) {
+    return std::async(std::launch::async, [&, i] { return pack_all(makers[i](), device, tokens, workers); });
+  };
+  if (makers.empty()) return;
+  std::future<PackedForms> next = start(0);
+  for (std::size_t i = 0; i < makers.size(); ++i) {
+    const PackedForms forms = next.get();
+    if (i + 1 < makers.size()) next = start(i + 1);
+    use(i, forms);
+  }
+}
+
+nlohmann::json json_of(const Contest& contest) {
+  nlohmann::json entries = nlohmann::json::array();
+  for (const Entry& entry : contest.entries)
+    entries.push_back({{"name", entry.name},
+                       {"us", entry.us},
+                       {"spread", entry.spread},
+                       {"chain_us", entry.chain_us},
+                       {"bytes", entry.bytes}});
+  return {{"m", contest.shape.rows},
+          {"k", contest.shape.cols},
+          {"tokens", contest.tokens},
+          {"sparsity", 1 - contest.density},
+          {"dense_us", contest.dense_us},
+          {"dense_spread", contest.dense_spread},
+          {"best", contest.best_name()},
+          {"best_us", contest.best_us()},
+          {"speedup", contest.dense_us / contest.best_us()},
+          {"chain_us", contest.chain_us()},
+          {"entries", entries}};
+}
+
+}  // namespace cross_bench
