@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <tuple>
 
 #include "base/quote.h"
 #include "commands.h"
@@ -34,42 +35,61 @@ struct Options {
 
 bool is_dense(const PriceCurve& curve) { return curve.kernel.starts_with("dense."); }
 
-/// Least price of the dense libraries for a curve's dtype and token count.
-std::optional<double> dense_price(const CostProfile& profile, const PriceCurve& curve) {
+/// Runs whose price is a part of another's: no alternative to dense by themselves.
+bool is_part(const PriceCurve& curve) { return curve.kernel.ends_with(".expand"); }
+
+/// The size that a curve was measured on; prices of CPUs hold for any.
+struct Extent {
+  std::int64_t rows, cols;
+};
+Extent extent_of(const PriceCurve& curve) {
+  constexpr std::int64_t any = 1024;
+  return curve.rows > 0 ? Extent{curve.rows, curve.cols} : Extent{any, any};
+}
+
+/// Least time of the dense libraries for a curve's dtype, size and token count.
+std::optional<double> dense_us(const CostProfile& profile, const PriceCurve& curve) {
+  const auto [rows, cols] = extent_of(curve);
   std::optional<double> least;
   for (const PriceCurve& dense : profile.curves) {
-    if (!is_dense(dense) || dense.tokens != curve.tokens || dense.points.empty()) continue;
+    if (!is_dense(dense) || dense.tokens != curve.tokens) continue;
     if (!curve.arithmetic.starts_with(dense.arithmetic)) continue;
-    const double price = dense.points.front().ns_per_element;
-    if (!least || price < *least) least = price;
+    const auto us = profile.time_us(dense.kernel, dense.arithmetic, 1.0, curve.tokens, rows, cols);
+    if (us && (!least || *us < *least)) least = us;
   }
   return least;
 }
 
 /// From which sparsity on a kernel costs less than dense, in whole percent; nullopt: never.
 std::optional<int> break_even(const CostProfile& profile, const PriceCurve& curve) {
-  const auto dense = dense_price(profile, curve);
+  const auto dense = dense_us(profile, curve);
   if (!dense) return std::nullopt;
+  const auto [rows, cols] = extent_of(curve);
   for (int sparsity = 0; sparsity < 100; ++sparsity) {
-    const auto price = profile.price(curve.kernel, curve.arithmetic, 1 - sparsity / 100.0, curve.tokens);
-    if (price && *price < *dense) return sparsity;
+    const auto us =
+        profile.time_us(curve.kernel, curve.arithmetic, 1 - sparsity / 100.0, curve.tokens, rows, cols);
+    if (us && *us < *dense) return sparsity;
   }
   return std::nullopt;
 }
 
 std::string report_text(const CostProfile& profile, const std::string& path, double seconds) {
   std::set<std::int64_t> tokens;
-  for (const PriceCurve& curve : profile.curves) tokens.insert(curve.tokens);
-  std::vector<std::string> headings = {"cheaper than dense from", "<arithmetic"};
+  for (const PriceCurve& curve : profile.curves)
+    if (!is_dense(curve) && !is_part(curve)) tokens.insert(curve.tokens);
+  std::vector<std::string> headings = {"cheaper than dense from", "<arithmetic", "size"};
   for (const std::int64_t count : tokens) headings.push_back(fmt::format("{} tok", count));
   Table table(headings);
-  std::set<std::pair<std::string, std::string>> seen;
+  std::set<std::tuple<std::string, std::string, std::int64_t, std::int64_t>> seen;
   for (const PriceCurve& row : profile.curves) {
-    if (is_dense(row) || !seen.emplace(row.kernel, row.arithmetic).second) continue;
-    std::vector<std::string> cells = {row.kernel, row.arithmetic};
+    if (is_dense(row) || is_part(row) || !seen.emplace(row.kernel, row.arithmetic, row.rows, row.cols).second)
+      continue;
+    std::vector<std::string> cells = {row.kernel, row.arithmetic,
+                                      row.rows > 0 ? fmt::format("{}x{}", row.rows, row.cols) : "any"};
     for (const std::int64_t count : tokens) {
       const auto curve = std::find_if(profile.curves.begin(), profile.curves.end(), [&](const PriceCurve& c) {
-        return c.kernel == row.kernel && c.arithmetic == row.arithmetic && c.tokens == count;
+        return c.kernel == row.kernel && c.arithmetic == row.arithmetic && c.tokens == count &&
+               c.rows == row.rows && c.cols == row.cols;
       });
       if (curve == profile.curves.end()) {
         cells.emplace_back("");
@@ -96,7 +116,11 @@ json report_json(const CostProfile& profile, const std::string& path, double sec
                   {"arithmetic", curve.arithmetic},
                   {"tokens", curve.tokens},
                   {"points", points}};
-    if (!is_dense(curve)) {
+    if (curve.rows > 0) {
+      entry["rows"] = curve.rows;
+      entry["cols"] = curve.cols;
+    }
+    if (!is_dense(curve) && !is_part(curve)) {
       const auto sparsity = break_even(profile, curve);
       entry["cheaper_than_dense_from"] = sparsity ? json(*sparsity / 100.0) : json(nullptr);
     }

@@ -98,18 +98,24 @@ double Contest::chain_us() const {
              : std::min(entries.front().chain_us, best_us());
 }
 
-/// Dense weights, the best algorithm for them, and its replay.
+/// Dense weights and the fastest algorithms for them: of all, and of those that a plan may take.
 struct Arena::Dense {
   cross::cuda::DenseBench bench;
-  cross::cuda::BestDense best;
-  Replay replay;
+  cross::cuda::BestDense best, plan;
+  std::unique_ptr<Replay> best_replay, plan_replay;  ///< plan_replay: nullptr where they agree
 
   Dense(const cross::cuda::Library& library, const cross::cuda::DenseProblem& problem,
         const cross::cuda::DeviceInfo& device)
       : bench(problem, device),
-        best(cross::cuda::best_algorithm(library, bench)),
-        replay(std::max(bench.copies(), 16),
-               [this](int launch, void* stream) { bench.enqueue(*best.product, launch, stream); }) {}
+        best(cross::cuda::best_algorithm(library, bench, 32, cross::cuda::PartialSums::any)),
+        plan(cross::cuda::best_algorithm(library, bench, 32, cross::cuda::PartialSums::fp32)) {
+    const auto replay_of = [&](const cross::cuda::BestDense& one) {
+      return std::make_unique<Replay>(std::max(bench.copies(), 16),
+                                      [&](int launch, void* on) { bench.enqueue(*one.product, launch, on); });
+    };
+    best_replay = replay_of(best);
+    if (plan.product->algorithm() != best.product->algorithm()) plan_replay = replay_of(plan);
+  }
 };
 
 Arena::Arena(const cross::cuda::DeviceInfo& device) : measurer_(device) {}
@@ -141,7 +147,7 @@ double Arena::bandwidth() {
 
 Contest Arena::run(const PackedForms& forms, std::int64_t tokens, const ContestOptions& options) {
   const Weight& weight = forms.weight;
-  Contest contest{weight.shape, tokens, weight.density(), 0, 0, {}};
+  Contest contest{weight.shape, tokens, weight.density(), 0, 0, 0, {}};
   Dense& baseline = dense(weight.dtype, weight.shape, tokens);
 
   struct Runner {
@@ -158,7 +164,7 @@ Contest Arena::run(const PackedForms& forms, std::int64_t tokens, const ContestO
     runner.plan->variants[0].shape = shape;
     if (std::string_view(shape) == "expand") {
       runner.plan->variants[0].library = "cublaslt";
-      runner.plan->variants[0].algorithm = baseline.best.product->algorithm();
+      runner.plan->variants[0].algorithm = baseline.plan.product->algorithm();
     }
     runner.timed =
         std::make_unique<TimedLayer>(*runner.plan, weight.dtype, tokens, device(), measurer_.library());
@@ -186,12 +192,15 @@ Contest Arena::run(const PackedForms& forms, std::int64_t tokens, const ContestO
     if (options.expansion && kernel->expand != nullptr) add(*layer, "expand", "expand " + name);
   }
 
-  std::vector<Replay*> replays = {&baseline.replay};
+  std::vector<Replay*> replays = {baseline.best_replay.get()};
   for (const Runner& runner : runners) replays.push_back(runner.replay.get());
+  if (baseline.plan_replay != nullptr) replays.push_back(baseline.plan_replay.get());
   const auto samples = cross::cuda::interleave(replays, options.seconds);
   const auto dense_times = cross::cuda::summary(samples[0]);
   contest.dense_us = dense_times.median_us;
   contest.dense_spread = dense_times.spread;
+  contest.dense_plan_us =
+      baseline.plan_replay != nullptr ? cross::cuda::summary(samples.back()).median_us : contest.dense_us;
   for (std::size_t i = 0; i < runners.size(); ++i) {
     const auto times = cross::cuda::summary(samples[i + 1]);
     contest.entries[i].us = times.median_us;

@@ -36,6 +36,7 @@ nlohmann::json json_of(const Contest& contest) {
           {"sparsity", 1 - contest.density},
           {"dense_us", contest.dense_us},
           {"dense_spread", contest.dense_spread},
+          {"dense_plan_us", contest.dense_plan_us},
           {"best", contest.best_name()},
           {"best_us", contest.best_us()},
           {"speedup", contest.dense_us / contest.best_us()},

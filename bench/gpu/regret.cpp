@@ -62,7 +62,7 @@ std::string choice(const Weight& weight, std::int64_t tokens, const cross::CostP
 }
 
 double us_of(const Contest& contest, const std::string& name) {
-  if (name == "dense") return contest.dense_us;
+  if (name == "dense") return contest.dense_plan_us;
   for (const Entry& entry : contest.entries)
     if (entry.name == name) return entry.us;
   throw cross::InternalError("regret: the contest has no " + name);

@@ -20,12 +20,11 @@ struct PricePoint {
 
 /// One kernel at one token count over densities.
 struct PriceCurve {
-  std::string kernel;      ///< "index8.tile", "bitmap.dot", "dense.onednn", …
-  std::string arithmetic;  ///< "fp32", "bf16_widened", "bf16_pair"; "bf16" for dense libraries
+  std::string kernel;      ///< "index8.tile", "bitmap.dot", "dense.onednn", "delta4.decode", …
+  std::string arithmetic;  ///< "fp32", "bf16_widened", "bf16_pair"; "bf16" for dense libraries; "mma" on GPUs
   std::int64_t tokens = 0;
-  /// µs of a call that do not depend on the matrix: what launching costs on a GPU. The points then price only
-  /// the rest.
-  double fixed_us = 0;
+  /// The matrix that it was measured on: on a GPU small ones pay for latency and not by the element. 0: any.
+  std::int64_t rows = 0, cols = 0;
   std::vector<PricePoint>
       points;  ///< ascending density; one point for kernels whose price does not depend on it
 };
@@ -57,9 +56,11 @@ struct CostProfile {
   /// nearest pair. nullopt if no curve fits the kernel.
   std::optional<double> price(std::string_view kernel, std::string_view arithmetic, double density,
                               std::int64_t tokens) const;
-  /// µs of a whole product: fixed_us, linear between token counts, plus price · elements.
+  /// µs of a whole product. Curves without a size: price · elements. Else, with t the price of each measured
+  /// size: bilinear in (log rows, log cols) of log t; below the least size as there, above the largest one
+  /// along the last slope. The sizes of a kernel form a grid.
   std::optional<double> time_us(std::string_view kernel, std::string_view arithmetic, double density,
-                                std::int64_t tokens, double elements) const;
+                                std::int64_t tokens, std::int64_t rows, std::int64_t cols) const;
   /// Median spread of all points: the least half-width of the swing band that makes sense.
   double noise() const;
 

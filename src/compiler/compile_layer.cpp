@@ -216,7 +216,7 @@ class LayerCompiler {
         DenseQuote quote{library,
                          context_.profile
                              .time_us("dense." + library, family_->dense_arithmetic(), 1.0, tokens,
-                                      static_cast<double>(plan_.rows * plan_.cols))
+                                      plan_.rows, plan_.cols)
                              .value_or(0),
                          0,
                          {}};

@@ -128,7 +128,8 @@ struct DenseProduct::State {
                   "describing a dense product");
   }
 
-  std::vector<cublasLtMatmulHeuristicResult_t> suggestions(std::size_t most_workspace, int most) {
+  std::vector<cublasLtMatmulHeuristicResult_t> suggestions(std::size_t most_workspace, int most,
+                                                           PartialSums sums) {
     cublasLtMatmulPreferenceOpaque_t preference{};
     check_library(cublasLtMatmulPreferenceInit(&preference), "asking for algorithms");
     const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, auto value) {
@@ -141,6 +142,9 @@ struct DenseProduct::State {
          {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
           CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
       prefer(side, std::uint32_t{16});
+    if (sums == PartialSums::fp32)
+      prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+             std::uint32_t{CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE});
     std::vector<cublasLtMatmulHeuristicResult_t> found(static_cast<std::size_t>(most));
     int count = 0;
     const auto status = cublasLtMatmulAlgoGetHeuristic(handle, &operation, &w, &x, &y, &y, &preference, most,
@@ -175,7 +179,7 @@ std::unique_ptr<DenseProduct> DenseProduct::make(const Library& library, const D
   auto state = std::make_unique<State>(library, problem, fused, bias);
   const auto remembered = algorithm_from(algorithm);
   if (!remembered || !state->take(*remembered)) {
-    const auto found = state->suggestions(library_workspace, 1);
+    const auto found = state->suggestions(library_workspace, 1, PartialSums::fp32);
     if (found.empty()) return nullptr;
     state->algorithm = found.front().algo;
     state->workspace = found.front().workspaceSize;
@@ -184,11 +188,12 @@ std::unique_ptr<DenseProduct> DenseProduct::make(const Library& library, const D
 }
 
 std::vector<std::unique_ptr<DenseProduct>> DenseProduct::candidates(const Library& library,
-                                                                    const DenseProblem& problem, int most) {
+                                                                    const DenseProblem& problem, int most,
+                                                                    PartialSums sums) {
   std::vector<std::unique_ptr<DenseProduct>> products;
   for (const std::size_t limit : {library_workspace, std::size_t{0}}) {
     State asking(library, problem, Fused::nothing, nullptr);
-    for (const auto& found : asking.suggestions(limit, most)) {
+    for (const auto& found : asking.suggestions(limit, most, sums)) {
       bool known = false;
       for (const auto& other : products)
         known = known || std::memcmp(&other->state_->algorithm, &found.algo, sizeof found.algo) == 0;

@@ -32,6 +32,10 @@ enum class Fused : std::uint8_t {
   wide
 };
 
+/// In what the library adds up partial products where it splits K. Plans take fp32; `any`, with sums rounded
+/// to 16 bits on the way, is for benchmarks that want its fastest.
+enum class PartialSums : std::uint8_t { fp32, any };
+
 /// What the library can do of an epilogue. A bias that its own type cannot hold exactly (`bias_exact`) would
 /// be rounded by the library, so that it takes `wide`.
 Fused fused_for(Activation activation, bool bias, bool bias_exact, bool residual);
@@ -46,7 +50,8 @@ class DenseProduct {
                                             const void* bias, const std::string& algorithm = {});
   /// The library's suggestions, distinct, for workspaces of at most 0 and library_workspace bytes.
   static std::vector<std::unique_ptr<DenseProduct>> candidates(const Library& library,
-                                                               const DenseProblem& problem, int most);
+                                                               const DenseProblem& problem, int most,
+                                                               PartialSums sums = PartialSums::fp32);
   ~DenseProduct();
 
   /// Weights 256-byte, everything else 16-byte aligned; `workspace` has library_workspace bytes.

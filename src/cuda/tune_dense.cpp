@@ -11,8 +11,15 @@
 namespace cross::cuda {
 namespace {
 
+/// Multiply-adds of a product that takes so long that neither caches nor the events' own cost show.
+constexpr double long_work = 4e10;
+
 /// Launches per replay: every copy once, and enough that the events' own cost does not show.
-int launches_for(int copies) { return std::max(copies, 16); }
+int launches_for(const DenseBench& bench) {
+  const DenseProblem& p = bench.problem();
+  if (static_cast<double>(p.rows * p.cols) * static_cast<double>(p.tokens) > long_work) return 2;
+  return std::max(bench.copies(), 16);
+}
 
 /// How many of a first, short look are timed again.
 constexpr std::size_t finalists = 4;
@@ -45,15 +52,15 @@ void DenseBench::fill(std::span<const std::byte> weights, std::span<const std::b
   x_.upload(x);
 }
 
-BestDense best_algorithm(const Library& library, const DenseBench& bench, int most) {
+BestDense best_algorithm(const Library& library, const DenseBench& bench, int most, PartialSums sums) {
   struct Timed {
     std::size_t product;
     double us;
   };
-  auto products = DenseProduct::candidates(library, bench.problem(), most);
+  auto products = DenseProduct::candidates(library, bench.problem(), most, sums);
   std::vector<Timed> timed;
   const auto time = [&](const DenseProduct& product, double seconds) {
-    Replay replay(launches_for(bench.copies()),
+    Replay replay(launches_for(bench),
                   [&](int launch, void* stream) { bench.enqueue(product, launch, stream); });
     return summary(interleave({&replay}, seconds)[0]).median_us;
   };

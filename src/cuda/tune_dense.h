@@ -38,6 +38,7 @@ struct BestDense {
 
 /// Times up to `most` suggestions for each of two workspace limits by graph replays over rotated weights,
 /// then the best few again. InternalError if the library suggests nothing.
-BestDense best_algorithm(const Library& library, const DenseBench& bench, int most = 32);
+BestDense best_algorithm(const Library& library, const DenseBench& bench, int most = 32,
+                         PartialSums sums = PartialSums::fp32);
 
 }  // namespace cross::cuda

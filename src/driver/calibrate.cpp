@@ -130,7 +130,7 @@ class Calibration {
   /// lies above it says how far the price can be trusted.
   CostProfile summarised() {
     for (auto& [name, samples] : samples_) {
-      PriceCurve curve{std::get<0>(name), std::get<1>(name), std::get<2>(name), 0, {}};
+      PriceCurve curve{std::get<0>(name), std::get<1>(name), std::get<2>(name), 0, 0, {}};
       for (auto& [density, us] : samples) {
         std::sort(us.begin(), us.end());
         const double price = us[std::min<std::size_t>(1, us.size() - 1)];

@@ -284,7 +284,7 @@ TEST_F(Sessions, OutOfMemoryLeavesNothingBehind) {
     expect_refused<DeviceError>([&] { const Session session(plan); },
                                 {"too little free memory", "weights of layer \"layer\"", "MB needed"});
   }
-  EXPECT_EQ(cuda::free_bytes(), before);
+  EXPECT_GE(cuda::free_bytes(), before);
   const Session session(plan);
   EXPECT_GE(session.device_bytes(), std::size_t{1} << 30);
 }

@@ -6,7 +6,9 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "base/atomic_file.h"
@@ -80,17 +82,22 @@ std::string ProfileKey::file_name() const {
 
 namespace {
 
-/// The curves of a kernel around a token count.
+/// The curves of a kernel, measured on one size, around a token count.
 struct Neighbours {
   const PriceCurve* below = nullptr;
   const PriceCurve* above = nullptr;
 };
 
+bool is_of(const PriceCurve& curve, std::string_view kernel, std::string_view arithmetic) {
+  return curve.kernel == kernel && curve.arithmetic == arithmetic && !curve.points.empty();
+}
+
 Neighbours neighbours(const std::vector<PriceCurve>& curves, std::string_view kernel,
-                      std::string_view arithmetic, std::int64_t tokens) {
+                      std::string_view arithmetic, std::int64_t tokens, std::int64_t rows,
+                      std::int64_t cols) {
   Neighbours found;
   for (const PriceCurve& curve : curves) {
-    if (curve.kernel != kernel || curve.arithmetic != arithmetic || curve.points.empty()) continue;
+    if (!is_of(curve, kernel, arithmetic) || curve.rows != rows || curve.cols != cols) continue;
     if (curve.tokens <= tokens && (found.below == nullptr || curve.tokens > found.below->tokens))
       found.below = &curve;
     if (curve.tokens >= tokens && (found.above == nullptr || curve.tokens < found.above->tokens))
@@ -99,36 +106,71 @@ Neighbours neighbours(const std::vector<PriceCurve>& curves, std::string_view ke
   return found;
 }
 
-/// Linear between two curves; the first curve below all, `beyond` above all.
-template <class Value>
-std::optional<double> between(const Neighbours& n, std::int64_t tokens, double beyond, Value value) {
+/// ns per element on one measured size (0 x 0: on none in particular).
+std::optional<double> price_on(const std::vector<PriceCurve>& curves, std::string_view kernel,
+                               std::string_view arithmetic, double density, std::int64_t tokens,
+                               std::int64_t rows, std::int64_t cols) {
+  const Neighbours n = neighbours(curves, kernel, arithmetic, tokens, rows, cols);
+  const auto price = [&](const PriceCurve& curve) { return at_density(curve.points, density); };
   if (n.below == nullptr && n.above == nullptr) return std::nullopt;
-  if (n.above == nullptr) return value(*n.below) * beyond;
-  if (n.below == nullptr || n.below == n.above) return value(*n.above);
+  if (n.above == nullptr)
+    return price(*n.below) * static_cast<double>(tokens) / static_cast<double>(n.below->tokens);
+  if (n.below == nullptr || n.below == n.above) return price(*n.above);
   const double share =
       static_cast<double>(tokens - n.below->tokens) / static_cast<double>(n.above->tokens - n.below->tokens);
-  const double low = value(*n.below);
-  return low + share * (value(*n.above) - low);
+  const double low = price(*n.below);
+  return low + share * (price(*n.above) - low);
+}
+
+/// Two neighbouring measured extents and where `extent` lies between them, logarithmically.
+struct Between {
+  std::int64_t low = 0, high = 0;
+  double share = 0;
+};
+
+Between between(const std::set<std::int64_t>& extents, std::int64_t extent) {
+  if (extents.size() == 1 || extent <= *extents.begin()) return {*extents.begin(), *extents.begin(), 0};
+  auto high = extents.lower_bound(extent);
+  if (high == extents.end()) --high;
+  const std::int64_t low = *std::prev(high);
+  return {low, *high,
+          std::log(static_cast<double>(extent) / static_cast<double>(low)) /
+              std::log(static_cast<double>(*high) / static_cast<double>(low))};
 }
 
 }  // namespace
 
 std::optional<double> CostProfile::price(std::string_view kernel, std::string_view arithmetic, double density,
                                          std::int64_t tokens) const {
-  const Neighbours n = neighbours(curves, kernel, arithmetic, tokens);
-  const double factor =
-      n.below != nullptr ? static_cast<double>(tokens) / static_cast<double>(n.below->tokens) : 1.0;
-  return between(n, tokens, factor,
-                 [&](const PriceCurve& curve) { return at_density(curve.points, density); });
+  return price_on(curves, kernel, arithmetic, density, tokens, 0, 0);
 }
 
 std::optional<double> CostProfile::time_us(std::string_view kernel, std::string_view arithmetic,
-                                           double density, std::int64_t tokens, double elements) const {
-  const auto each = price(kernel, arithmetic, density, tokens);
-  if (!each) return std::nullopt;
-  const auto fixed = between(neighbours(curves, kernel, arithmetic, tokens), tokens, 1.0,
-                             [](const PriceCurve& curve) { return curve.fixed_us; });
-  return *fixed + *each * elements / 1000;
+                                           double density, std::int64_t tokens, std::int64_t rows,
+                                           std::int64_t cols) const {
+  std::set<std::int64_t> row_counts, col_counts;
+  for (const PriceCurve& curve : curves)
+    if (is_of(curve, kernel, arithmetic) && curve.rows > 0) {
+      row_counts.insert(curve.rows);
+      col_counts.insert(curve.cols);
+    }
+  if (row_counts.empty()) {
+    const auto each = price(kernel, arithmetic, density, tokens);
+    if (!each) return std::nullopt;
+    return *each * static_cast<double>(rows) * static_cast<double>(cols) / 1000;
+  }
+  const Between r = between(row_counts, rows), c = between(col_counts, cols);
+  double logarithm = 0;
+  for (const auto& [row, row_share] : {std::pair{r.low, 1 - r.share}, std::pair{r.high, r.share}})
+    for (const auto& [col, col_share] : {std::pair{c.low, 1 - c.share}, std::pair{c.high, c.share}}) {
+      const double weight = row_share * col_share;
+      if (weight == 0) continue;
+      const auto each = price_on(curves, kernel, arithmetic, density, tokens, row, col);
+      if (!each) return std::nullopt;
+      const double us = *each * static_cast<double>(row) * static_cast<double>(col) / 1000;
+      logarithm += weight * std::log(std::max(us, 1e-6));
+    }
+  return std::exp(logarithm);
 }
 
 double CostProfile::noise() const {
@@ -167,8 +209,14 @@ CostProfile CostProfile::parse(std::string_view text, const std::string& name) {
                      text_field(entry, "arithmetic", name),
                      int_field(entry, "tokens", name),
                      0,
+                     0,
                      {}};
-    if (entry.contains("fixed_us")) curve.fixed_us = number(entry.at("fixed_us"), name + ": \"fixed_us\"");
+    if (entry.contains("rows") || entry.contains("cols")) {
+      curve.rows = int_field(entry, "rows", name);
+      curve.cols = int_field(entry, "cols", name);
+      if (curve.rows < 1 || curve.cols < 1)
+        throw InputError(fmt::format("{}: \"rows\" and \"cols\" must be at least 1", name));
+    }
     const std::string where =
         fmt::format("{}: curve {} {} at {} tokens", name, curve.kernel, curve.arithmetic, curve.tokens);
     const json& points = field(entry, "points", where);
@@ -198,7 +246,10 @@ void CostProfile::save(const std::filesystem::path& path) const {
                   {"arithmetic", curve.arithmetic},
                   {"tokens", curve.tokens},
                   {"points", points}};
-    if (curve.fixed_us > 0) entry["fixed_us"] = short_number(curve.fixed_us);
+    if (curve.rows > 0) {
+      entry["rows"] = curve.rows;
+      entry["cols"] = curve.cols;
+    }
     curves_json.push_back(std::move(entry));
   }
   const json root = {{"cross_profile", 1},

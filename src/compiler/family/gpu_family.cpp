@@ -1,4 +1,5 @@
 // GPUs: one blob per matrix, whose work is dealt to the SMs when it is packed.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "compiler/family/family.h"
@@ -34,8 +35,8 @@ class GpuLayerFamily final : public LayerFamily {
     packing.arithmetic = PlanArithmetic::mma;
     packing.panels = candidate.layout.panels;
     cross::Segment& segment = packing.panels.at(0).segments.at(0);
-    std::vector<std::byte> blob =
-        pack_gpu(in_.weight, in_.options.dtype, segment.format, gpu_.target, in_.options.threads, nnz);
+    std::vector<std::byte> blob = pack_gpu(in_.weight, in_.options.dtype, segment.format,
+                                           target_for(segment.format), in_.options.threads, nnz);
     segment.offset = 0;
     segment.bytes = blob.size();
     blob.resize(formats::round_up(blob.size(), 64) + formats::segment_overread);
@@ -65,6 +66,18 @@ class GpuLayerFamily final : public LayerFamily {
   }
 
  private:
+  /// Work is dealt for the largest token count that the packed kernel will run.
+  GpuTarget target_for(Format format) const {
+    GpuTarget target = gpu_.target;
+    const auto most = gpu_.max_tokens.find(format);
+    if (most == gpu_.max_tokens.end()) return target;
+    std::int64_t largest = 0;
+    for (const std::int64_t tokens : in_.options.tokens)
+      if (tokens <= most->second) largest = std::max(largest, tokens);
+    if (largest > 0) target.tokens = largest;
+    return target;
+  }
+
   FamilyInputs in_;
   const GpuFamily& gpu_;
   double density_ = 0;

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 namespace cross::compiler {
 namespace {
@@ -40,15 +42,21 @@ void price(const GpuCandidateInputs& in, Format format, LayoutCandidate& candida
 
 std::optional<double> gpu_shape_us(const GpuCandidateInputs& in, Format format, std::string_view shape,
                                    std::int64_t tokens) {
-  const auto elements = static_cast<double>(in.weight.rows * in.weight.cols);
+  const auto [rows, cols] = std::pair(in.weight.rows, in.weight.cols);
+  const auto us = [&](const std::string& kernel, double density, std::int64_t count) {
+    return in.profile.time_us(kernel, arithmetic, density, count, rows, cols);
+  };
   const std::string name = fmt::format("{}.{}", name_of(format), shape);
   if (shape == "decode") {
     const auto most = in.gpu.max_tokens.find(format);
-    if (most == in.gpu.max_tokens.end() || tokens > most->second) return std::nullopt;
-    return in.profile.time_us(name, arithmetic, in.density, tokens, elements);
+    if (most == in.gpu.max_tokens.end()) return std::nullopt;
+    if (tokens <= most->second) return us(name, in.density, tokens);
+    // A format without expansion runs more tokens in slices.
+    const auto slice = us(name, in.density, most->second);
+    if (!slice || us(fmt::format("{}.expand", name_of(format)), in.density, 1)) return std::nullopt;
+    return *slice * std::ceil(static_cast<double>(tokens) / static_cast<double>(most->second));
   }
-  const auto expanding = in.profile.time_us(name, arithmetic, in.density, 1, elements);
-  const auto dense = in.profile.time_us("dense.cublaslt", arithmetic, 1.0, tokens, elements);
+  const auto expanding = us(name, in.density, 1), dense = us("dense.cublaslt", 1.0, tokens);
   if (!expanding || !dense) return std::nullopt;
   return *expanding + *dense;
 }

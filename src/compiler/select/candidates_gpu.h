@@ -23,8 +23,9 @@ struct GpuCandidateInputs {
 ///
 ///     FORMAT.decode    the packed kernel, per token count
 ///     FORMAT.expand    writing the dense matrix to a scratch buffer, whatever the token count; a run at many
-///     tokens
-///                      costs that and dense.cublaslt
+///                      tokens costs that and dense.cublaslt
+///
+/// A format that cannot run some token count is dropped: a plan must run them all from one copy.
 CandidateSet enumerate_gpu_candidates(const GpuCandidateInputs& inputs);
 
 /// Predicted µs of a shape ("decode" or "expand") of `format` at `tokens`; nullopt without a price or kernel.

@@ -48,7 +48,7 @@ class LayerBench {
     check(row, cross, tokens);
     DenseBench dense({dtype_, layer_.rows, layer_.cols, tokens}, gpu_.device());
     dense.fill(unpack(layer_, layer_.packings.front(), dtype_), downloaded(cross.x()));
-    const auto best = cross::cuda::best_algorithm(gpu_.library(), dense);
+    const auto best = cross::cuda::best_algorithm(gpu_.library(), dense, 32, cross::cuda::PartialSums::any);
     row.baseline = fmt::format("cublaslt {}, best of {}", cross::cuda::library_version(), best.tried);
     Replay dense_replay(std::max(dense.copies(), 16),
                         [&](int launch, void* stream) { dense.enqueue(*best.product, launch, stream); });

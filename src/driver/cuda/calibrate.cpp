@@ -1,15 +1,15 @@
-// calibrate for GPUs: what every packed kernel, its expansion and cuBLASLt cost, as a + b·elements from two
-// sizes.
+// calibrate for GPUs: what every packed kernel, its expansion and cuBLASLt cost, on a grid of matrix sizes.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <future>
 #include <map>
 
 #include "cross/compile.h"
 #include "cuda/device.h"
-#include "cuda/random.h"
 #include "driver/cuda/family.h"
 #include "driver/cuda/gpu_measurer.h"
+#include "driver/cuda/masked_bits.h"
 #include "driver/machine.h"
 #include "kernels/cuda/gpu_kernel.h"
 
@@ -21,142 +21,173 @@ struct Size {
   double elements() const { return static_cast<double>(rows * cols); }
 };
 
-/// The sizes whose line prices everything else: small enough to show what a launch costs, large enough to
-/// fill the GPU.
-constexpr Size sizes[] = {{2048, 2048}, {8192, 4096}};
-
-const std::vector<double> densities = {0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 1.0};
-const std::vector<std::int64_t> packed_tokens = {1, 2, 4, 8, 16, 32, 64};
-const std::vector<std::int64_t> dense_tokens = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096};
-
-/// A matrix made on the GPU, because making it here would take longer than measuring.
-std::vector<std::byte> make_weight(DType dtype, const Size& size, double density) {
-  const std::int64_t count = size.rows * size.cols;
-  std::vector<std::byte> bytes(static_cast<std::size_t>(count) * size_of(dtype));
-  const cross::cuda::DeviceBuffer buffer(bytes.size(), "weights to be timed");
-  cross::cuda::fill_random(buffer, dtype, count, density, 3);
-  buffer.download(bytes);
-  return bytes;
+/// A grid, small enough at one end to show what latency costs, large enough at the other to fill the GPU.
+std::vector<Size> sizes(bool quick) {
+  if (quick) return {{1024, 1024}, {4096, 1024}, {1024, 4096}, {4096, 4096}};
+  std::vector<Size> grid;
+  for (const std::int64_t rows : {512, 2048, 8192})
+    for (const std::int64_t cols : {512, 2048, 8192}) grid.push_back({rows, cols});
+  return grid;
 }
+
+const std::vector<double> densities = {0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0};
+const std::vector<std::int64_t> packed_tokens = {1, 2, 4, 8, 16, 24, 32, 64};
+const std::vector<std::int64_t> dense_tokens = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 2048};
+/// Beyond this many multiply-adds a dense product in fp32 takes longer than its price is worth.
+constexpr double most_fp32_work = 2e10;
+
+/// Suggestions of cuBLASLt that are timed: compile tries more, and its last word is measured.
+constexpr int most_algorithms = 8;
+constexpr double seconds_each = 0.003;
 
 class Calibration {
  public:
   Calibration(const CalibrateOptions& options, const cross::cuda::DeviceInfo& device)
-      : options_(options), threads_(resolve_threads(options.threads)), measurer_(device), device_(device) {}
+      : options_(options),
+        threads_(resolve_threads(options.threads)),
+        measurer_(device, most_algorithms),
+        device_(device) {}
 
   CostProfile run(const ProfileKey& key) {
     profile_.key = key;
     profile_.source = "measured on this machine";
-    for (const Format format : gpu_formats) {
-      const auto* kernel = kernels::cuda::gpu_kernel_for(format, device_.major, device_.minor);
-      if (kernel != nullptr) measure_format(*kernel);
+    list_jobs();
+    // Packing one job ahead: cores and GPU work at the same time.
+    std::future<LayerPlan> next = start(0);
+    for (std::size_t i = 0; i < jobs_.size(); ++i) {
+      LayerPlan layer = next.get();
+      if (i + 1 < jobs_.size()) next = start(i + 1);
+      step(fmt::format("{} {}x{} at density {}", jobs_[i].kernel->id(), jobs_[i].size.rows,
+                       jobs_[i].size.cols, jobs_[i].density));
+      if (!layer.packings.empty()) measure(jobs_[i], layer);
     }
+    for (const auto& [name, points] : samples_) add_curve(name, points);
     measure_dense(DType::bf16, "mma");
     if (!options_.quick) measure_dense(DType::fp32, "fp32");
     return std::move(profile_);
   }
 
  private:
-  /// Times of one kernel at one token count: per density, one per size.
-  using Samples = std::map<double, std::vector<cross::cuda::Times>>;
+  struct Job {
+    const kernels::cuda::GpuKernel* kernel;
+    Size size;
+    double density;
+  };
+  struct CurveName {
+    std::string kernel;
+    std::int64_t tokens, rows, cols;
+    auto operator<=>(const CurveName&) const = default;
+  };
+  using Points = std::map<double, cross::cuda::Times>;  ///< by density
 
-  void step(const std::string& what) {
-    const std::size_t formats = std::size(gpu_formats);
-    const std::size_t steps = formats * masks().size() + 2;
-    if (options_.on_step) options_.on_step(std::min(step_++, steps - 1), steps, what);
+  void list_jobs() {
+    for (const Format format : gpu_formats) {
+      const auto* kernel = kernels::cuda::gpu_kernel_for(format, device_.major, device_.minor);
+      if (kernel == nullptr) continue;
+      for (const Size& size : sizes(options_.quick))
+        for (const double density : densities)
+          if (!options_.quick || density == 0.05 || density == 0.2 || density == 0.5 || density == 1)
+            jobs_.push_back({kernel, size, density});
+    }
   }
 
-  std::vector<double> masks() const {
-    if (!options_.quick) return densities;
-    return {0.05, 0.2, 0.5, 1.0};
+  void step(const std::string& what) {
+    if (options_.on_step) options_.on_step(step_++, jobs_.size() + (options_.quick ? 1 : 2), what);
   }
 
   bool wanted(std::int64_t tokens) const {
     return !options_.quick || tokens == 1 || tokens == 8 || tokens == 64;
   }
 
-  void measure_format(const kernels::cuda::GpuKernel& kernel) {
-    std::map<std::int64_t, Samples> decode;
-    Samples expand;
-    for (const double density : masks()) {
-      step(fmt::format("{} at density {}", kernel.id(), density));
-      for (const Size& size : sizes) {
-        LayerPlan layer = pack(kernel.format, size, density);
-        if (layer.packings.empty()) continue;
-        for (const std::int64_t tokens : packed_tokens)
-          if (tokens <= kernel.max_tokens && wanted(tokens))
-            decode[tokens][density].push_back(time(layer, tokens, "decode"));
-        // What a run by expansion costs beyond its dense product.
-        const auto whole = time(layer, 1, "expand");
-        const double dense = measurer_.dense("cublaslt", dtype, size.rows, size.cols, false, 1).us;
-        expand[density].push_back({std::max(whole.median_us - dense, 0.1), whole.spread});
-      }
+  std::future<LayerPlan> start(std::size_t job) {
+    return std::async(std::launch::async, [this, job] { return pack(jobs_[job]); });
+  }
+
+  /// A layer without packings where the format cannot hold the density: an i.i.d. mask, or one that keeps two
+  /// of every four for formats that need that.
+  LayerPlan pack(const Job& job) const {
+    constexpr std::uint64_t seed = 3;
+    const auto [rows, cols] = job.size;
+    const Format format = job.kernel->format;
+    auto bits = masked_bits(dtype, rows, cols, seed, [&](std::int64_t, std::int64_t, std::uint32_t random) {
+      return keeps(random, job.density);
+    });
+    const auto view = [&] {
+      return MatrixView{dtype, rows, cols, reinterpret_cast<const std::byte*>(bits.data())};
+    };
+    LayerPlan layer;
+    layer.rows = rows;
+    layer.cols = cols;
+    if (!compiler::gpu_format_refuses(view(), dtype, format).empty()) {
+      if (job.density > 0.5) return layer;
+      bits = masked_bits(dtype, rows, cols, seed, [&](std::int64_t r, std::int64_t c, std::uint32_t random) {
+        return keeps_n_m(seed, r, c, random, 2, 4) &&
+               keeps(static_cast<std::uint32_t>(position_hash(seed + 1, r, c)), 2 * job.density);
+      });
+      if (!compiler::gpu_format_refuses(view(), dtype, format).empty()) return layer;
     }
-    for (const auto& [tokens, samples] : decode)
-      add_curve(fmt::format("{}.decode", name_of(kernel.format)), "mma", tokens, samples);
-    if (!expand.empty()) add_curve(fmt::format("{}.expand", name_of(kernel.format)), "mma", 1, expand);
+    CompileOptions options;
+    options.dtype = dtype;
+    options.threads = threads_;
+    options.tokens = packed_tokens;
+    compiler::GpuFamily gpu{{device_.sms, device_.shared_bytes}, {{format, job.kernel->max_tokens}}};
+    compiler::LayoutCandidate candidate;
+    candidate.layout.panels.push_back({0, static_cast<int>(rows), {{format, 0, cols, 0, 0, 0, 0}}});
+    const CostProfile none;
+    layer.packings.push_back(
+        compiler::make_gpu_family({view(), options, none}, gpu)->pack(candidate, layer.nnz));
+    layer.variants.emplace_back();
+    return layer;
+  }
+
+  void measure(const Job& job, LayerPlan& layer) {
+    const std::string format(name_of(job.kernel->format));
+    for (const std::int64_t tokens : packed_tokens)
+      if (tokens <= job.kernel->max_tokens && wanted(tokens))
+        samples_[{format + ".decode", tokens, job.size.rows, job.size.cols}][job.density] =
+            time(layer, tokens, "decode");
+    if (job.kernel->expand == nullptr) return;
+    // What a run by expansion costs beyond its dense product.
+    auto times = time(layer, 1, "expand");
+    const double dense = measurer_.dense("cublaslt", dtype, job.size.rows, job.size.cols, false, 1).us;
+    times.median_us = std::max(times.median_us - dense, 0.1);
+    samples_[{format + ".expand", 1, job.size.rows, job.size.cols}][job.density] = times;
   }
 
   cross::cuda::Times time(LayerPlan& layer, std::int64_t tokens, const char* shape) {
     Variant& variant = layer.variants[0];
     variant.tokens = tokens;
     variant.shape = shape;
-    variant.library = variant.shape == "expand" ? "cublaslt" : "";
-    variant.algorithm =
-        variant.shape == "expand"
-            ? measurer_.dense("cublaslt", dtype, layer.rows, layer.cols, false, tokens).algorithm
-            : "";
-    return measurer_.time_layer(layer, dtype, tokens, options_.quick ? 0.0 : 0.004);
-  }
-
-  LayerPlan pack(Format format, const Size& size, double density) {
-    const auto bytes = make_weight(dtype, size, density);
-    const MatrixView weight{dtype, size.rows, size.cols, bytes.data()};
-    LayerPlan layer;
-    layer.rows = size.rows;
-    layer.cols = size.cols;
-    if (!compiler::gpu_format_refuses(weight, dtype, format).empty()) return layer;
-    CompileOptions options;
-    options.dtype = dtype;
-    options.threads = threads_;
-    const compiler::GpuFamily gpu{{device_.sms, device_.shared_bytes}, {}};
-    compiler::LayoutCandidate candidate;
-    candidate.layout.panels.push_back({0, static_cast<int>(size.rows), {{format, 0, size.cols, 0, 0, 0, 0}}});
-    layer.packings.push_back(
-        compiler::make_gpu_family({weight, options, profile_}, gpu)->pack(candidate, layer.nnz));
-    layer.variants.emplace_back();
-    return layer;
+    variant.library.clear();
+    variant.algorithm.clear();
+    if (variant.shape == "expand") {
+      variant.library = "cublaslt";
+      variant.algorithm = measurer_.dense("cublaslt", dtype, layer.rows, layer.cols, false, tokens).algorithm;
+    }
+    return measurer_.time_layer(layer, dtype, tokens, options_.quick ? 0.0 : seconds_each);
   }
 
   void measure_dense(DType type, const char* arithmetic) {
     step(fmt::format("cublaslt {}", name_of(type)));
-    for (const std::int64_t tokens : dense_tokens) {
-      if (!wanted(tokens)) continue;
-      Samples samples;
-      for (const Size& size : sizes)
-        samples[1.0].push_back(
-            {measurer_.dense("cublaslt", type, size.rows, size.cols, false, tokens).us, 0.01});
-      add_curve("dense.cublaslt", arithmetic, tokens, samples);
-    }
+    for (const Size& size : sizes(options_.quick))
+      for (const std::int64_t tokens : dense_tokens) {
+        if (!wanted(tokens)) continue;
+        if (type == DType::fp32 && size.elements() * static_cast<double>(tokens) > most_fp32_work) continue;
+        const double us = measurer_.dense("cublaslt", type, size.rows, size.cols, false, tokens).us;
+        profile_.curves.push_back({"dense.cublaslt",
+                                   arithmetic,
+                                   tokens,
+                                   size.rows,
+                                   size.cols,
+                                   {{1.0, 1000 * us / size.elements(), 0.01}}});
+      }
   }
 
-  /// time = a + b(density)·elements: b from the two sizes, a the median over densities, so that one bad point
-  /// does not tilt its neighbours.
-  void add_curve(const std::string& kernel, const char* arithmetic, std::int64_t tokens,
-                 const Samples& samples) {
-    PriceCurve curve{kernel, arithmetic, tokens, 0, {}};
-    std::vector<double> fixed;
-    for (const auto& [density, times] : samples) {
-      const double slope =
-          (times[1].median_us - times[0].median_us) / (sizes[1].elements() - sizes[0].elements());
-      fixed.push_back(std::clamp(times[0].median_us - slope * sizes[0].elements(), 0.0, times[0].median_us));
-    }
-    std::sort(fixed.begin(), fixed.end());
-    curve.fixed_us = fixed[fixed.size() / 2];
-    for (const auto& [density, times] : samples)
-      curve.points.push_back({density,
-                              1000 * std::max(times[1].median_us - curve.fixed_us, 0.0) / sizes[1].elements(),
-                              std::max(times[0].spread, times[1].spread)});
+  void add_curve(const CurveName& name, const Points& points) {
+    PriceCurve curve{name.kernel, "mma", name.tokens, name.rows, name.cols, {}};
+    const auto elements = static_cast<double>(name.rows * name.cols);
+    for (const auto& [density, times] : points)
+      curve.points.push_back({density, 1000 * times.median_us / elements, times.spread});
     profile_.curves.push_back(std::move(curve));
   }
 
@@ -165,6 +196,8 @@ class Calibration {
   int threads_;
   GpuMeasurer measurer_;
   const cross::cuda::DeviceInfo& device_;
+  std::vector<Job> jobs_;
+  std::map<CurveName, Points> samples_;
   CostProfile profile_;
   std::size_t step_ = 0;
 };

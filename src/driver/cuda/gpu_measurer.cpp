@@ -50,7 +50,8 @@ void TimedLayer::enqueue(int launch, void* stream, bool overlap) const {
   layer_.run(args, {zeroed_.data(), scratch_.data()}, stream, launch % copies_);
 }
 
-GpuMeasurer::GpuMeasurer(const DeviceInfo& device) : device_(device) {
+GpuMeasurer::GpuMeasurer(const DeviceInfo& device, int most_algorithms)
+    : device_(device), most_algorithms_(most_algorithms) {
   const CurrentDevice current(device_.index);
   library_ = std::make_unique<Library>();
 }
@@ -69,7 +70,7 @@ compiler::DenseMeasurement GpuMeasurer::dense(const std::string&, DType dtype, s
   if (const auto found = dense_.find(key); found != dense_.end()) return found->second;
   const CurrentDevice current(device_.index);
   const cross::cuda::DenseBench bench({dtype, rows, cols, tokens}, device_);
-  const auto best = cross::cuda::best_algorithm(*library_, bench);
+  const auto best = cross::cuda::best_algorithm(*library_, bench, most_algorithms_);
   return dense_[key] = {best.us, best.product->algorithm()};
 }
 

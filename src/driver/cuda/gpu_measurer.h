@@ -38,7 +38,8 @@ class TimedLayer {
 /// Dense products are tuned once per shape and remembered: layers of one model repeat shapes.
 class GpuMeasurer final : public compiler::Measurer {
  public:
-  explicit GpuMeasurer(const cross::cuda::DeviceInfo& device);
+  /// @param most_algorithms of cuBLASLt's suggestions that are timed, per workspace limit
+  explicit GpuMeasurer(const cross::cuda::DeviceInfo& device, int most_algorithms = 32);
   std::vector<std::string> libraries() const override { return {"cublaslt"}; }
   double layer_us(const LayerPlan& layer, DType dtype, std::int64_t tokens) override {
     return time_layer(layer, dtype, tokens).median_us;
@@ -53,6 +54,7 @@ class GpuMeasurer final : public compiler::Measurer {
 
  private:
   cross::cuda::DeviceInfo device_;
+  int most_algorithms_;
   std::unique_ptr<cross::cuda::Library> library_;
   std::map<std::tuple<DType, std::int64_t, std::int64_t, std::int64_t>, compiler::DenseMeasurement> dense_;
 };

@@ -1,0 +1,63 @@
+// Random 16-bit weights with a chosen mask, on all cores: for calibration and benchmarks.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cross/dtype.h"
+
+namespace cross::driver::cuda {
+
+/// A bijective mix of 64 bits: neighbouring positions give unrelated values.
+constexpr std::uint64_t mixed_bits(std::uint64_t v) {
+  v += 0x9e3779b97f4a7c15u;
+  v = (v ^ (v >> 30)) * 0xbf58476d1ce4e5b9u;
+  v = (v ^ (v >> 27)) * 0x94d049bb133111ebu;
+  return v ^ (v >> 31);
+}
+
+constexpr std::uint64_t position_hash(std::uint64_t seed, std::int64_t row, std::int64_t col) {
+  return mixed_bits(mixed_bits(seed * 0x632be59bd9b4e019u + static_cast<std::uint64_t>(row)) +
+                    static_cast<std::uint64_t>(col));
+}
+
+/// A bf16 or fp16 value with random sign and mantissa in ±[1/16, 1).
+constexpr std::uint16_t random_half(std::uint64_t hash, DType dtype) {
+  const auto sign = static_cast<std::uint32_t>(hash >> 63) << 15;
+  const auto step = static_cast<std::uint32_t>(hash >> 61 & 3);
+  const auto mantissa = static_cast<std::uint32_t>(hash >> 40);
+  if (dtype == DType::bf16) return static_cast<std::uint16_t>(sign | (123 + step) << 7 | (mantissa & 0x7f));
+  return static_cast<std::uint16_t>(sign | (11 + step) << 10 | (mantissa & 0x3ff));
+}
+
+/// W[rows, cols], row-major; a position is kept where keep(row, col, r) says so, r being its random 32 bits.
+template <class Keep>
+std::vector<std::uint16_t> masked_bits(DType dtype, std::int64_t rows, std::int64_t cols, std::uint64_t seed,
+                                       Keep keep) {
+  std::vector<std::uint16_t> bits(static_cast<std::size_t>(rows * cols));
+#pragma omp parallel for schedule(static)
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t c = 0; c < cols; ++c) {
+      const std::uint64_t hash = position_hash(seed, r, c);
+      if (keep(r, c, static_cast<std::uint32_t>(hash)))
+        bits[static_cast<std::size_t>(r * cols + c)] = random_half(hash, dtype);
+    }
+  return bits;
+}
+
+/// Whether random 32 bits keep a position with probability `density`.
+constexpr bool keeps(std::uint32_t random, double density) {
+  return static_cast<double>(random) < density * 4294967296.0;
+}
+
+/// Whether position `col` is among the `keep` of its `group` with the smallest hashes.
+constexpr bool keeps_n_m(std::uint64_t seed, std::int64_t row, std::int64_t col, std::uint32_t random,
+                         int keep, int group) {
+  const std::int64_t first = col / group * group;
+  int before = 0;
+  for (std::int64_t other = first; other < first + group; ++other)
+    before += other != col && static_cast<std::uint32_t>(position_hash(seed, row, other)) < random ? 1 : 0;
+  return before < keep;
+}
+
+}  // namespace cross::driver::cuda

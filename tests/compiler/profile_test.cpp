@@ -1,0 +1,73 @@
+// Prices between and beyond what was measured.
+#include "cross/profile.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "cross/error.h"
+#include "refusal.h"
+
+namespace cross {
+namespace {
+
+/// A curve whose price is ns per element at every density.
+PriceCurve flat(std::string kernel, std::int64_t tokens, std::int64_t rows, std::int64_t cols, double ns) {
+  return {std::move(kernel), "mma", tokens, rows, cols, {{1.0, ns, 0}}};
+}
+
+TEST(Profile, PricesWithoutASizeGrowWithTheElements) {
+  CostProfile profile;
+  profile.curves = {flat("k", 1, 0, 0, 0.5), flat("k", 3, 0, 0, 1.5)};
+  EXPECT_DOUBLE_EQ(profile.price("k", "mma", 1, 2).value(), 1.0);
+  EXPECT_DOUBLE_EQ(profile.time_us("k", "mma", 1, 1, 1000, 10).value(), 5.0);
+  EXPECT_FALSE(profile.time_us("other", "mma", 1, 1, 10, 10));
+}
+
+/// t = 2 µs at 100 x 100, and elsewhere what the last slope says.
+TEST(Profile, PricesOfAGridOfSizes) {
+  CostProfile profile;
+  const auto us = [&](double rows, double cols, double time) {
+    return flat("k", 1, static_cast<std::int64_t>(rows), static_cast<std::int64_t>(cols),
+                1000 * time / (rows * cols));
+  };
+  profile.curves = {us(100, 100, 2), us(400, 100, 4), us(100, 400, 2), us(400, 400, 8)};
+  const auto time = [&](std::int64_t rows, std::int64_t cols) {
+    return profile.time_us("k", "mma", 1, 1, rows, cols).value();
+  };
+  EXPECT_NEAR(time(100, 100), 2, 1e-9);
+  EXPECT_NEAR(time(400, 400), 8, 1e-9);
+  EXPECT_NEAR(time(200, 100), std::sqrt(8.0), 1e-9) << "half way in the logarithm";
+  EXPECT_NEAR(time(200, 200), 4 * std::sqrt(std::sqrt(0.5)), 1e-9);
+  EXPECT_NEAR(time(10, 20), 2, 1e-9) << "below the least size: as there";
+  EXPECT_NEAR(time(1600, 400), 32, 1e-9) << "above the largest: along the last slope";
+  EXPECT_FALSE(profile.price("k", "mma", 1, 1)) << "no price holds for any size";
+}
+
+TEST(Profile, SizesSurviveTheFile) {
+  CostProfile profile;
+  profile.key = {"cuda", "GPU", "sm90", 132, 1, "cublaslt 13"};
+  profile.source = "a test";
+  profile.curves = {flat("k", 1, 512, 2048, 0.25), flat("c", 1, 0, 0, 0.5)};
+  const auto path = std::filesystem::temp_directory_path() / "cross-profile-test" / "p.json";
+  profile.save(path);
+  const CostProfile loaded = CostProfile::load(path);
+  std::filesystem::remove_all(path.parent_path());
+  ASSERT_EQ(loaded.curves.size(), 2u);
+  EXPECT_EQ(loaded.curves[0].rows, 512);
+  EXPECT_EQ(loaded.curves[0].cols, 2048);
+  EXPECT_EQ(loaded.curves[1].rows, 0);
+  EXPECT_EQ(loaded.key, profile.key);
+}
+
+TEST(Profile, HalfASizeIsRefused) {
+  const std::string text =
+      R"({"cross_profile":1,"key":{"device":"cuda","name":"n","isa":"sm90","threads":1,"kernel_table":1,)"
+      R"("libraries":""},"source":"s","curves":[{"kernel":"k","arithmetic":"mma","tokens":1,"rows":0,"cols":5,)"
+      R"("points":[[1,1,0]]}]})";
+  testing::expect_refused<InputError>([&] { CostProfile::parse(text, "p.json"); }, {"p.json", "rows"});
+}
+
+}  // namespace
+}  // namespace cross
