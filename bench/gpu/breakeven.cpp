@@ -22,14 +22,14 @@ constexpr Shape bert_shapes[] = {{768, 768}, {3072, 768}, {768, 3072}};
 constexpr double sparsities[] = {0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99};
 constexpr std::int64_t token_counts[] = {1, 16, 128};
 
-/// µs of cuSPARSE's fastest algorithm, beside `dense` µs measured in the same rounds; 0 if it has none.
-double cusparse_us(const Csr& csr, std::int64_t tokens, std::size_t l2_bytes, double seconds) {
+/// µs of cuSPARSE's fastest algorithm; 0 if it has none.
+double cusparse_us(CuSparseProduct& product, const Csr& csr, std::int64_t tokens, double seconds) {
   const auto bytes = [&](std::int64_t n) {
     return static_cast<std::size_t>(tokens * n) * size_of(csr.dtype);
   };
   const DeviceBuffer x(bytes(csr.shape.cols), "x"), y(bytes(csr.shape.rows), "y");
   cross::cuda::fill_random(x, csr.dtype, tokens * csr.shape.cols, 1.0, 7);
-  CuSparseProduct product(csr, tokens, l2_bytes, x.data(), y.data());
+  product.use(tokens, x.data(), y.data());
   double best = 0;
   for (int algorithm = 0; algorithm < product.algorithms(); ++algorithm) {
     product.choose(algorithm);
@@ -64,10 +64,10 @@ struct Logs {
 
 nlohmann::json breakeven_part(Arena& arena, const PartOptions& options) {
   fmt::print(
-      "BERT-base's weights, i.i.d. masks: speed-up over cuBLASLt (fp32: true fp32), cuSPARSE {} CSR\n"
+      "{}: BERT-base's weights, i.i.d. masks: speed-up over cuBLASLt (fp32: true fp32), cuSPARSE {} CSR\n"
       "geometric mean of 768x768, 3072x768 and 768x3072; fp32 plans are dense: CROSS has no fp32 kernel for "
       "GPUs\n",
-      cusparse_version());
+      arena.device().name, cusparse_version());
   nlohmann::json rows = nlohmann::json::array();
   std::map<std::tuple<DType, std::int64_t, double>, Logs> logs;
   std::map<std::pair<Shape, std::int64_t>, double> dense_fp32;
@@ -81,12 +81,13 @@ nlohmann::json breakeven_part(Arena& arena, const PartOptions& options) {
     const Shape shape = forms.weight.shape;
     for (const DType dtype : {DType::fp16, DType::fp32}) {
       const Csr csr = csr_of(forms.weight, dtype);
+      CuSparseProduct cusparse(csr, arena.device().l2_bytes);
       for (const std::int64_t t : tokens) {
         nlohmann::json row;
         double dense = 0, ours = 0;
         if (dtype == DType::fp16) {
           const Contest contest =
-              arena.run(forms, t, {.seconds = options.seconds, .chains = false, .expansion = t > 64});
+              arena.run(forms, t, {.seconds = options.seconds, .chains = false, .expansion = true});
           dense = contest.dense_us;
           ours = contest.best_us();
           row = json_of(contest);
@@ -97,7 +98,7 @@ nlohmann::json breakeven_part(Arena& arena, const PartOptions& options) {
           row = {{"m", shape.rows},   {"k", shape.cols}, {"tokens", t},
                  {"dense_us", dense}, {"best_us", ours}, {"best", "dense"}};
         }
-        const double theirs = cusparse_us(csr, t, arena.device().l2_bytes, options.seconds / 3);
+        const double theirs = cusparse_us(cusparse, csr, t, options.seconds / 3);
         row["dtype"] = name_of(dtype);
         row["asked_sparsity"] = s;
         row["cusparse_us"] = theirs;

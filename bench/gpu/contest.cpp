@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstring>
 
 #include "compiler/pack/gpu/pack_gpu.h"
 #include "cuda/copy_bandwidth.h"
@@ -30,9 +31,9 @@ constexpr std::int64_t few_tokens = 8;
 constexpr std::int64_t most_checked_tokens = 64;
 constexpr std::uint64_t x_seed = 7;
 
-std::vector<std::uint16_t> downloaded(const cross::cuda::DeviceBuffer& buffer) {
-  std::vector<std::uint16_t> values(buffer.size() / 2);
-  buffer.download(std::as_writable_bytes(std::span(values)));
+std::vector<std::uint16_t> halves_of(const std::vector<std::byte>& bytes) {
+  std::vector<std::uint16_t> values(bytes.size() / 2);
+  std::memcpy(values.data(), bytes.data(), bytes.size());
   return values;
 }
 
@@ -118,6 +119,17 @@ struct Arena::Dense {
   }
 };
 
+/// One packing on the GPU, run in one shape.
+struct Arena::Runner {
+  Format format;
+  std::string name;
+  std::int64_t packed_for = 0;  ///< tokens
+  bool expands = false;
+  LayerPlan plan;
+  std::unique_ptr<TimedLayer> timed;
+  std::unique_ptr<Replay> replay;
+};
+
 Arena::Arena(const cross::cuda::DeviceInfo& device) : measurer_(device) {}
 Arena::~Arena() = default;
 
@@ -129,15 +141,37 @@ Arena::Dense& Arena::dense(DType dtype, const Shape& shape, std::int64_t tokens)
   return *kept;
 }
 
-const SampledProduct& Arena::reference(const PackedForms& forms) {
-  if (reference_of_ == forms.serial) return *reference_;
+void Arena::take(const PackedForms& forms, bool expansion) {
+  if (taken_ == forms.serial) return;
+  taken_ = 0;
+  runners_.clear();
   const Weight& weight = forms.weight;
+  const auto add = [&](const LayerPlan& layer, bool expands) {
+    const Format format = layer.packings[0].panels[0].segments[0].format;
+    auto runner =
+        std::make_unique<Runner>(Runner{format, (expands ? "expand " : "") + std::string(name_of(format)),
+                                        layer.variants[0].tokens, expands, layer, nullptr, nullptr});
+    if (expands) {
+      runner->plan.variants[0].shape = "expand";
+      runner->plan.variants[0].library = "cublaslt";
+    }
+    runner->timed = std::make_unique<TimedLayer>(runner->plan, weight.dtype, device(), measurer_.library());
+    runners_.push_back(std::move(runner));
+  };
+  for (const LayerPlan& layer : forms.layers) {
+    add(layer, false);
+    const Format format = layer.packings[0].panels[0].segments[0].format;
+    if (expansion && forms.find(format, most_checked_tokens) == &layer &&
+        gpu_kernel_for(format, device().major, device().minor)->expand != nullptr)
+      add(layer, true);
+  }
   const std::int64_t count = most_checked_tokens * weight.shape.cols;
   const cross::cuda::DeviceBuffer x(static_cast<std::size_t>(count) * 2, "activations");
   cross::cuda::fill_random(x, weight.dtype, count, 1.0, x_seed);
-  reference_ = std::make_unique<SampledProduct>(weight, downloaded(x), most_checked_tokens);
-  reference_of_ = forms.serial;
-  return *reference_;
+  std::vector<std::uint16_t> values(static_cast<std::size_t>(count));
+  x.download(std::as_writable_bytes(std::span(values)));
+  reference_ = std::make_unique<SampledProduct>(weight, values, most_checked_tokens);
+  taken_ = forms.serial;
 }
 
 double Arena::bandwidth() {
@@ -147,53 +181,40 @@ double Arena::bandwidth() {
 
 Contest Arena::run(const PackedForms& forms, std::int64_t tokens, const ContestOptions& options) {
   const Weight& weight = forms.weight;
+  take(forms, options.expansion);
   Contest contest{weight.shape, tokens, weight.density(), 0, 0, 0, {}};
   Dense& baseline = dense(weight.dtype, weight.shape, tokens);
 
-  struct Runner {
-    std::string name;
-    std::unique_ptr<LayerPlan> plan;
-    std::unique_ptr<TimedLayer> timed;
-    std::unique_ptr<Replay> replay;
-    std::size_t entry = 0;
-  };
-  std::vector<Runner> runners;
-  const auto add = [&](const LayerPlan& layer, const char* shape, const std::string& name) {
-    Runner runner{name, std::make_unique<LayerPlan>(layer), nullptr, nullptr, runners.size()};
-    runner.plan->variants[0].tokens = tokens;
-    runner.plan->variants[0].shape = shape;
-    if (std::string_view(shape) == "expand") {
-      runner.plan->variants[0].library = "cublaslt";
-      runner.plan->variants[0].algorithm = baseline.plan.product->algorithm();
+  std::vector<Runner*> running;
+  for (const auto& owned : runners_) {
+    Runner& runner = *owned;
+    runner.replay.reset();
+    const LayerPlan* packed = forms.find(runner.format, tokens);
+    if (!runner.expands) {
+      if (packed->variants[0].tokens != runner.packed_for) continue;
+      const auto* kernel = gpu_kernel_for(runner.format, device().major, device().minor);
+      const cross::Segment& segment = packed->packings[0].panels[0].segments[0];
+      const cross::kernels::cuda::PackedMatrix matrix{packed->packings[0].data.bytes.first(segment.bytes),
+                                                      nullptr, weight.dtype};
+      if (tokens > kernel->max_tokens || !kernel->refuses(matrix, tokens, device().shared_bytes).empty())
+        continue;
     }
-    runner.timed =
-        std::make_unique<TimedLayer>(*runner.plan, weight.dtype, tokens, device(), measurer_.library());
+    runner.plan.variants[0].tokens = tokens;
+    runner.plan.variants[0].algorithm = runner.expands ? baseline.plan.product->algorithm() : "";
+    runner.timed->use(tokens);
     const cross::cuda::Stream stream;
     runner.timed->enqueue(0, stream.get());
     stream.wait();
     if (tokens <= most_checked_tokens)
-      reference(forms).check(downloaded(runner.timed->y()), tokens, name + " " + text_of(weight.shape));
+      reference_->check(halves_of(runner.timed->y()), tokens, runner.name + " " + text_of(weight.shape));
     runner.replay = std::make_unique<Replay>(
         runner.timed->launches(),
         [timed = runner.timed.get()](int launch, void* on) { timed->enqueue(launch, on); });
-    contest.entries.push_back({name, 0, 0, 0, runner.timed->layer().weight_bytes(tokens)});
-    runners.push_back(std::move(runner));
-  };
-  for (const Format format : cross::gpu_formats) {
-    const LayerPlan* layer = forms.find(format, tokens);
-    const auto* kernel = gpu_kernel_for(format, device().major, device().minor);
-    if (layer == nullptr) continue;
-    const cross::Segment& segment = layer->packings[0].panels[0].segments[0];
-    const cross::kernels::cuda::PackedMatrix matrix{layer->packings[0].data.bytes.first(segment.bytes),
-                                                    nullptr, weight.dtype};
-    const std::string name(name_of(format));
-    if (tokens <= kernel->max_tokens && kernel->refuses(matrix, tokens, device().shared_bytes).empty())
-      add(*layer, "decode", name);
-    if (options.expansion && kernel->expand != nullptr) add(*layer, "expand", "expand " + name);
+    running.push_back(&runner);
   }
 
   std::vector<Replay*> replays = {baseline.best_replay.get()};
-  for (const Runner& runner : runners) replays.push_back(runner.replay.get());
+  for (const Runner* runner : running) replays.push_back(runner->replay.get());
   if (baseline.plan_replay != nullptr) replays.push_back(baseline.plan_replay.get());
   const auto samples = cross::cuda::interleave(replays, options.seconds);
   const auto dense_times = cross::cuda::summary(samples[0]);
@@ -201,19 +222,17 @@ Contest Arena::run(const PackedForms& forms, std::int64_t tokens, const ContestO
   contest.dense_spread = dense_times.spread;
   contest.dense_plan_us =
       baseline.plan_replay != nullptr ? cross::cuda::summary(samples.back()).median_us : contest.dense_us;
-  for (std::size_t i = 0; i < runners.size(); ++i) {
+  for (std::size_t i = 0; i < running.size(); ++i) {
     const auto times = cross::cuda::summary(samples[i + 1]);
-    contest.entries[i].us = times.median_us;
-    contest.entries[i].spread = times.spread;
+    contest.entries.push_back({running[i]->name, times.median_us, times.spread, 0,
+                               running[i]->timed->layer().weight_bytes(tokens)});
   }
-  const auto faster = [&](const Runner& a, const Runner& b) {
-    return contest.entries[a.entry].us < contest.entries[b.entry].us;
-  };
-  if (options.chains && !runners.empty()) {
-    const Runner& fastest = *std::min_element(runners.begin(), runners.end(), faster);
-    Replay chain(fastest.timed->launches(),
-                 [&](int launch, void* on) { fastest.timed->enqueue(launch, on, true); });
-    contest.entries[fastest.entry].chain_us =
+  if (options.chains && !running.empty()) {
+    const auto fastest = std::min_element(contest.entries.begin(), contest.entries.end(),
+                                          [](const Entry& a, const Entry& b) { return a.us < b.us; });
+    const TimedLayer& timed = *running[static_cast<std::size_t>(fastest - contest.entries.begin())]->timed;
+    Replay chain(timed.launches(), [&](int launch, void* on) { timed.enqueue(launch, on, true); });
+    fastest->chain_us =
         cross::cuda::summary(cross::cuda::interleave({&chain}, options.seconds / 2)[0]).median_us;
   }
   std::sort(contest.entries.begin(), contest.entries.end(),

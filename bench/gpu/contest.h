@@ -71,12 +71,15 @@ class Arena {
 
  private:
   struct Dense;
+  struct Runner;
   Dense& dense(cross::DType dtype, const Shape& shape, std::int64_t tokens);
-  const SampledProduct& reference(const PackedForms& forms);
+  /// Uploads what is packed, once for all token counts; forgets the matrix before.
+  void take(const PackedForms& forms, bool expansion);
 
   cross::driver::cuda::GpuMeasurer measurer_;
   std::map<std::tuple<cross::DType, Shape, std::int64_t>, std::unique_ptr<Dense>> dense_;
-  std::uint64_t reference_of_ = 0;  ///< serial
+  std::uint64_t taken_ = 0;  ///< serial of the forms that the following belong to
+  std::vector<std::unique_ptr<Runner>> runners_;
   std::unique_ptr<SampledProduct> reference_;
   double bandwidth_ = 0;
 };

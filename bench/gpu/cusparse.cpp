@@ -42,55 +42,72 @@ Csr csr_of(const Weight& weight, cross::DType dtype) {
 }
 
 struct CuSparseProduct::State {
-  struct Copy {
-    DeviceBuffer offsets, columns, values;
-    cusparseSpMatDescr_t matrix = nullptr;
-  };
-
   cusparseHandle_t handle = nullptr;
   cudaDataType_t type = CUDA_R_16F;
+  Shape shape;
   std::int64_t tokens = 0;
-  std::vector<Copy> copies;
+  DeviceBuffer offsets, columns, values;  ///< all copies
+  std::vector<cusparseSpMatDescr_t> matrices;
   cusparseDnMatDescr_t x_matrix = nullptr, y_matrix = nullptr;
   cusparseDnVecDescr_t x_vector = nullptr, y_vector = nullptr;
   DeviceBuffer workspace;
   std::size_t algorithm = 0;
 
-  ~State() {
-    for (const Copy& copy : copies) cusparseDestroySpMat(copy.matrix);
+  void forget_vectors() {
     if (x_matrix != nullptr) cusparseDestroyDnMat(x_matrix);
     if (y_matrix != nullptr) cusparseDestroyDnMat(y_matrix);
     if (x_vector != nullptr) cusparseDestroyDnVec(x_vector);
     if (y_vector != nullptr) cusparseDestroyDnVec(y_vector);
+    x_matrix = y_matrix = nullptr;
+    x_vector = y_vector = nullptr;
+  }
+  ~State() {
+    for (const auto matrix : matrices) cusparseDestroySpMat(matrix);
+    forget_vectors();
     cusparseDestroy(handle);
   }
 };
 
-CuSparseProduct::CuSparseProduct(const Csr& csr, std::int64_t tokens, std::size_t l2_bytes, void* x, void* y)
-    : state_(std::make_unique<State>()) {
+CuSparseProduct::CuSparseProduct(const Csr& csr, std::size_t l2_bytes) : state_(std::make_unique<State>()) {
   State& s = *state_;
   check(cusparseCreate(&s.handle), "starting the library");
   s.type = csr.dtype == cross::DType::fp32   ? CUDA_R_32F
            : csr.dtype == cross::DType::fp16 ? CUDA_R_16F
                                              : CUDA_R_16BF;
-  s.tokens = tokens;
-  const auto [rows, cols] = csr.shape;
+  s.shape = csr.shape;
   const auto nnz = static_cast<std::int64_t>(csr.columns.size());
   const auto offsets = std::as_bytes(std::span(csr.row_offsets));
   const auto columns = std::as_bytes(std::span(csr.columns));
-  const int count = cross::cuda::copies_beyond_cache(columns.size() + csr.values.size(), l2_bytes);
-  for (int i = 0; i < count; ++i) {
-    State::Copy copy{DeviceBuffer(offsets.size(), "row offsets"), DeviceBuffer(columns.size(), "columns"),
-                     DeviceBuffer(csr.values.size(), "values")};
-    copy.offsets.upload(offsets);
-    copy.columns.upload(columns);
-    copy.values.upload(csr.values);
-    check(cusparseCreateCsr(&copy.matrix, rows, cols, nnz, copy.offsets.data(), copy.columns.data(),
-                            copy.values.data(), CUSPARSE_INDEX_32I, CUSPARSE_INDEX_32I,
-                            CUSPARSE_INDEX_BASE_ZERO, s.type),
-          "describing a matrix");
-    s.copies.push_back(std::move(copy));
+  const auto count = static_cast<std::size_t>(
+      cross::cuda::copies_beyond_cache(columns.size() + csr.values.size(), l2_bytes));
+  const auto upload = [&](DeviceBuffer& buffer, std::span<const std::byte> bytes, const char* what) {
+    const std::size_t stride = (bytes.size() + 255) / 256 * 256;
+    buffer = DeviceBuffer(stride * count, what);
+    buffer.upload(bytes);
+    buffer.repeat(stride);
+    return stride;
+  };
+  const std::size_t offset_stride = upload(s.offsets, offsets, "row offsets");
+  const std::size_t column_stride = upload(s.columns, columns, "columns");
+  const std::size_t value_stride = upload(s.values, csr.values, "values");
+  for (std::size_t i = 0; i < count; ++i) {
+    cusparseSpMatDescr_t matrix = nullptr;
+    check(
+        cusparseCreateCsr(&matrix, csr.shape.rows, csr.shape.cols, nnz, s.offsets.data() + i * offset_stride,
+                          s.columns.data() + i * column_stride, s.values.data() + i * value_stride,
+                          CUSPARSE_INDEX_32I, CUSPARSE_INDEX_32I, CUSPARSE_INDEX_BASE_ZERO, s.type),
+        "describing a matrix");
+    s.matrices.push_back(matrix);
   }
+}
+
+CuSparseProduct::~CuSparseProduct() = default;
+
+void CuSparseProduct::use(std::int64_t tokens, void* x, void* y) {
+  State& s = *state_;
+  s.forget_vectors();
+  s.tokens = tokens;
+  const auto [rows, cols] = s.shape;
   if (tokens == 1) {
     check(cusparseCreateDnVec(&s.x_vector, cols, x, s.type), "describing x");
     check(cusparseCreateDnVec(&s.y_vector, rows, y, s.type), "describing y");
@@ -102,9 +119,7 @@ CuSparseProduct::CuSparseProduct(const Csr& csr, std::int64_t tokens, std::size_
   }
 }
 
-CuSparseProduct::~CuSparseProduct() = default;
-
-int CuSparseProduct::copies() const { return static_cast<int>(state_->copies.size()); }
+int CuSparseProduct::copies() const { return static_cast<int>(state_->matrices.size()); }
 
 int CuSparseProduct::algorithms() const {
   return static_cast<int>(state_->tokens == 1 ? std::size(vector_algorithms) : std::size(matrix_algorithms));
@@ -117,11 +132,10 @@ void CuSparseProduct::choose(int algorithm) {
   constexpr auto plain = CUSPARSE_OPERATION_NON_TRANSPOSE;
   std::size_t bytes = 0;
   const cusparseStatus_t status =
-      s.tokens == 1
-          ? cusparseSpMV_bufferSize(s.handle, plain, &one, s.copies[0].matrix, s.x_vector, &zero, s.y_vector,
-                                    CUDA_R_32F, vector_algorithms[s.algorithm], &bytes)
-          : cusparseSpMM_bufferSize(s.handle, plain, plain, &one, s.copies[0].matrix, s.x_matrix, &zero,
-                                    s.y_matrix, CUDA_R_32F, matrix_algorithms[s.algorithm], &bytes);
+      s.tokens == 1 ? cusparseSpMV_bufferSize(s.handle, plain, &one, s.matrices[0], s.x_vector, &zero,
+                                              s.y_vector, CUDA_R_32F, vector_algorithms[s.algorithm], &bytes)
+                    : cusparseSpMM_bufferSize(s.handle, plain, plain, &one, s.matrices[0], s.x_matrix, &zero,
+                                              s.y_matrix, CUDA_R_32F, matrix_algorithms[s.algorithm], &bytes);
   if (status == CUSPARSE_STATUS_NOT_SUPPORTED) return;  // enqueue will say so
   check(status, "asking for a workspace");
   s.workspace = DeviceBuffer(bytes, "cuSPARSE's workspace");
@@ -132,7 +146,7 @@ bool CuSparseProduct::enqueue(int launch, void* stream) const {
   const float one = 1, zero = 0;
   constexpr auto plain = CUSPARSE_OPERATION_NON_TRANSPOSE;
   check(cusparseSetStream(s.handle, static_cast<cudaStream_t>(stream)), "choosing a stream");
-  const auto matrix = s.copies[static_cast<std::size_t>(launch % copies())].matrix;
+  const auto matrix = s.matrices[static_cast<std::size_t>(launch % copies())];
   const cusparseStatus_t status =
       s.tokens == 1 ? cusparseSpMV(s.handle, plain, &one, matrix, s.x_vector, &zero, s.y_vector, CUDA_R_32F,
                                    vector_algorithms[s.algorithm], s.workspace.data())

@@ -20,13 +20,13 @@ struct Csr {
 /// The weight's kept values in `dtype`.
 Csr csr_of(const Weight& weight, cross::DType dtype);
 
-/// cuSPARSE's product (SpMV for one token, else SpMM) with the fastest of its CSR algorithms, over rotated
-/// copies of the weights.
+/// cuSPARSE's product over rotated copies of the weights: SpMV for one token, else SpMM.
 class CuSparseProduct {
  public:
-  /// @param x [tokens, cols], y [tokens, rows] on the device, row-major in the matrix's dtype
-  CuSparseProduct(const Csr& csr, std::int64_t tokens, std::size_t l2_bytes, void* x, void* y);
+  CuSparseProduct(const Csr& csr, std::size_t l2_bytes);
   ~CuSparseProduct();
+  /// @param x [tokens, cols], y [tokens, rows] on the device, row-major in the matrix's dtype
+  void use(std::int64_t tokens, void* x, void* y);
   int copies() const;
   int algorithms() const;
   void choose(int algorithm);  ///< 0 … algorithms() - 1

@@ -69,8 +69,8 @@ nlohmann::json decode_part(Arena& arena, const PartOptions& options) {
   });
 
   fmt::print(
-      "sum of Llama-2-7B's four products, {}, i.i.d. masks: cuBLASLt us, then speed-up (in PDL chains)\n",
-      options.dtype);
+      "{}: sum of Llama-2-7B's four products, {}, i.i.d. masks: cuBLASLt us, then speed-up (in PDL chains)\n",
+      arena.device().name, options.dtype);
   fmt::print("{:>4} {:>8}", "N", "cuBLASLt");
   for (const double s : sparsities) fmt::print("  {:>6.0f} %     ", 100 * s);
   fmt::print("\n");

@@ -51,7 +51,8 @@ nlohmann::json host_part(Arena& arena, const PartOptions& options) {
   const Shape shape{512, 512};
   const PackedForms forms =
       pack_all(iid_weight(options.type(), shape, 0.3, options.seed), arena.device(), tokens, options.threads);
-  fmt::print("host us per product when enqueued eagerly ({}), plain and with overlap\n", text_of(shape));
+  fmt::print("{}: host us per product when enqueued eagerly ({}), plain and with overlap\n",
+             arena.device().name, text_of(shape));
   nlohmann::json rows = nlohmann::json::array();
   const auto measure = [&](cross::LayerPlan layer, const std::string& name) {
     for (const std::int64_t t : tokens) {

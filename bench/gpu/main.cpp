@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <cstdio>
 #include <fstream>
 #include <functional>
 
@@ -54,6 +55,7 @@ int main(int argc, char** argv) {
   for (const Part& part : parts) app.add_subcommand(part.name, part.help)->fallthrough();
   app.get_subcommand("regret")->add_option("FILE", options.files, ".smtx patterns");
   CLI11_PARSE(app, argc, argv);
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what was measured is seen even if the rest is cut off
   if (options.threads == 0) options.threads = cross::available_cores();
   try {
     const cross::cuda::DeviceInfo info = cross::cuda::require_device(device);

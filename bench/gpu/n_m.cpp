@@ -21,9 +21,10 @@ nlohmann::json n_m_part(Arena& arena, const PartOptions& options) {
       pattern_of.push_back(pattern);
     }
   fmt::print(
-      "N:M masks, {}: speed-up over cuBLASLt, and time over what the packed bytes take at the measured copy "
+      "{}: N:M masks, {}: speed-up over cuBLASLt, and time over what the packed bytes take at the measured "
+      "copy "
       "bandwidth of {:.0f} GB/s\n",
-      options.dtype, arena.bandwidth());
+      arena.device().name, options.dtype, arena.bandwidth());
   fmt::print("{:>4} {:>12} {:>4} {:>9} {:>8} {:>8} {:>7} {:>9}  {}\n", "N:M", "shape", "N", "cuBLASLt",
              "best us", "speed-up", "chains", "x of bound", "format");
   nlohmann::json rows = nlohmann::json::array();

@@ -19,8 +19,8 @@ nlohmann::json regions_part(Arena& arena, const PartOptions& options) {
                         options.seed);
     });
   }
-  fmt::print("128x128 regions of 30 to 99 % sparsity against i.i.d. masks of the same mean, {}\n",
-             options.dtype);
+  fmt::print("{}: 128x128 regions of 30 to 99 % sparsity against i.i.d. masks of the same mean, {}\n",
+             arena.device().name, options.dtype);
   fmt::print("{:>12} {:>8} {:>4} {:>9} {:>16} {:>16}  {}\n", "shape", "sparsity", "N", "cuBLASLt", "regions",
              "i.i.d.", "formats");
   nlohmann::json rows = nlohmann::json::array();

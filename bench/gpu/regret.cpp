@@ -105,8 +105,8 @@ nlohmann::json regret_part(Arena& arena, const PartOptions& options) {
   std::vector<std::function<Weight()>> makers;
   for (const Sample& sample : samples) makers.push_back(sample.make);
 
-  fmt::print("regret of plans chosen by prices alone, and with measured last word; prices: {}\n",
-             profile.source);
+  fmt::print("{}: regret of plans chosen by prices alone, and with measured last word; prices: {}\n",
+             arena.device().name, profile.source);
   Summary by_prices, measured;
   nlohmann::json rows = nlohmann::json::array();
   pipelined(arena, makers, tokens, threads, [&](std::size_t i, const PackedForms& forms) {

@@ -213,13 +213,13 @@ class LayerCompiler {
     for (const std::int64_t tokens : options_.tokens) {
       DenseQuote best = none;
       for (const std::string& library : libraries) {
-        DenseQuote quote{library,
-                         context_.profile
-                             .time_us("dense." + library, family_->dense_arithmetic(), 1.0, tokens,
-                                      plan_.rows, plan_.cols)
-                             .value_or(0),
-                         0,
-                         {}};
+        DenseQuote quote{
+            library,
+            context_.profile
+                .time_us("dense." + library, family_->dense_arithmetic(), 1.0, tokens, plan_.rows, plan_.cols)
+                .value_or(0),
+            0,
+            {}};
         if (context_.measurer != nullptr) {
           const DenseMeasurement measured = context_.measurer->dense(library, options_.dtype, plan_.rows,
                                                                      plan_.cols, !plan_.bias.empty(), tokens);
@@ -295,11 +295,20 @@ class LayerCompiler {
         add(fmt::format("{}, {}", option.name, packed_[p].variants[t].shape),
             candidate.shapes[t].predicted_us, context_.measurer != nullptr ? option.us[t] : 0,
             packed_[p].packing.data.bytes.size() - formats::segment_overread, chosen,
-            chosen ? fmt::format("{:.2f}x of dense", ratio)
-                   : fmt::format("{:.2f}x of dense{}", ratio,
-                                 ratio < 1 ? "" : "; another is faster over all token counts"));
+            fmt::format("{:.2f}x of dense{}", ratio, chosen || ratio < 1 ? "" : why_not(option)));
       }
     }
+  }
+
+  /// Why an option that beats dense at some token count was not taken there.
+  std::string why_not(const Option& option) const {
+    std::string losing;
+    for (std::size_t t = 0; t < options_.tokens.size(); ++t)
+      if (option.us[t] > options_considered_[0].us[t])
+        losing += fmt::format("{}{}", losing.empty() ? "" : ", ", options_.tokens[t]);
+    if (losing.empty()) return "; another is faster over all token counts";
+    const std::string cause = fmt::format("; slower than dense at {} tokens", losing);
+    return cause + (options_.copies == 1 ? ", and one copy serves all: --copies 2 could keep both" : "");
   }
 
   // Dumps: what --dump-stage shows.

@@ -60,14 +60,13 @@ void Layer::upload(const Packing& packing, int copies) {
   }
   stored.bytes = bytes.size();
   const std::string what = fmt::format("the weights of layer {}", base::in_quotes(plan_.name));
-  for (int copy = 0; copy < copies; ++copy) {
-    stored.buffers.emplace_back(bytes.size(), what);
-    if (copy == 0)
-      stored.buffers.back().upload(bytes);
-    else
-      stored.buffers.back().copy_from(stored.buffers.front());
-    stored.matrices.push_back({bytes, stored.buffers.back().data(), dtype_});
-  }
+  const std::size_t stride = formats::round_up(bytes.size(), alignment);
+  stored.buffer = DeviceBuffer(stride * static_cast<std::size_t>(copies), what);
+  stored.buffer.upload(bytes);
+  stored.buffer.repeat(stride);
+  for (int copy = 0; copy < copies; ++copy)
+    stored.matrices.push_back(
+        {bytes, stored.buffer.data() + stride * static_cast<std::size_t>(copy), dtype_});
   if (!stored.dense) {
     const auto most = stored.kernel->max_tokens;
     stored.runs.assign(static_cast<std::size_t>(most) + 1, false);
@@ -220,8 +219,7 @@ std::string Layer::kernel(std::int64_t tokens) const {
 
 std::size_t Layer::device_bytes() const {
   std::size_t bytes = bias_.size() + narrow_bias_.size();
-  for (const Stored& stored : stored_)
-    for (const DeviceBuffer& buffer : stored.buffers) bytes += buffer.size();
+  for (const Stored& stored : stored_) bytes += stored.buffer.size();
   return bytes;
 }
 

@@ -42,7 +42,7 @@ class Layer {
     bool dense = true;
     Format format = Format::dense;
     std::size_t bytes = 0;
-    std::vector<DeviceBuffer> buffers;  ///< per copy
+    DeviceBuffer buffer;  ///< all copies
     std::vector<kernels::cuda::PackedMatrix> matrices;
     const kernels::cuda::GpuKernel* kernel = nullptr;
     std::vector<bool> runs;  ///< [tokens]: whether the kernel takes this count

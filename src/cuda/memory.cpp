@@ -3,6 +3,7 @@
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "cross/error.h"
@@ -61,10 +62,13 @@ void DeviceBuffer::fill(unsigned char value) const {
   check(cudaStreamSynchronize(nullptr), "filling memory of the GPU");
 }
 
-void DeviceBuffer::copy_from(const DeviceBuffer& other) const {
-  if (other.bytes_ != bytes_) throw InternalError("copy: buffers of different sizes");
-  if (bytes_ == 0) return;
-  check(cudaMemcpy(data_, other.data_, bytes_, cudaMemcpyDeviceToDevice), "copying on the GPU");
+void DeviceBuffer::repeat(std::size_t period) const {
+  if (period == 0 || period >= bytes_) return;
+  // What is there already doubles with every copy.
+  for (std::size_t done = period; done < bytes_; done *= 2)
+    check(cudaMemcpyAsync(data_ + done, data_, std::min(done, bytes_ - done), cudaMemcpyDeviceToDevice,
+                          nullptr),
+          "copying on the GPU");
   check(cudaStreamSynchronize(nullptr), "copying on the GPU");
 }
 

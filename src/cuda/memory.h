@@ -23,7 +23,8 @@ class DeviceBuffer {
   void upload(std::span<const std::byte> bytes, std::size_t offset = 0) const;
   void download(std::span<std::byte> bytes, std::size_t offset = 0) const;
   void fill(unsigned char value) const;
-  void copy_from(const DeviceBuffer& other) const;  ///< of the same size
+  /// Copies the first `period` bytes over all the rest, again and again, and waits.
+  void repeat(std::size_t period) const;
 
  private:
   std::byte* data_ = nullptr;

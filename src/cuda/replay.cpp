@@ -73,8 +73,9 @@ Times summary(std::vector<double> samples) {
   return {at(0.5), at(0.5) > 0 ? (at(0.9) - at(0.1)) / at(0.5) : 0};
 }
 
-std::vector<std::vector<double>> interleave(const std::vector<Replay*>& replays, double seconds) {
-  constexpr std::size_t least = 5, most = 200;
+std::vector<std::vector<double>> interleave(const std::vector<Replay*>& replays, double seconds,
+                                            std::size_t least) {
+  constexpr std::size_t most = 200;
   std::vector<std::vector<double>> samples(replays.size());
   const auto start = std::chrono::steady_clock::now();
   for (std::size_t round = 0; round < most; ++round) {

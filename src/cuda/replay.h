@@ -45,7 +45,8 @@ struct Times {
 Times summary(std::vector<double> samples);
 
 /// Replays one after the other, round by round, so that a change of the GPU's clocks meets all of them:
-/// samples per replay, in µs per launch. Goes on for `seconds`, at least 5 and at most 200 rounds.
-std::vector<std::vector<double>> interleave(const std::vector<Replay*>& replays, double seconds);
+/// samples per replay, in µs per launch. Goes on for `seconds`, at least `least` and at most 200 rounds.
+std::vector<std::vector<double>> interleave(const std::vector<Replay*>& replays, double seconds,
+                                            std::size_t least = 5);
 
 }  // namespace cross::cuda

@@ -30,12 +30,10 @@ DenseBench::DenseBench(const DenseProblem& problem, const DeviceInfo& device)
     : problem_(problem), workspace_(library_workspace, "cuBLASLt's workspace") {
   const std::size_t size = size_of(problem.dtype);
   const auto bytes = static_cast<std::size_t>(problem.rows * problem.cols) * size;
-  const int copies = copies_beyond_cache(bytes, device.l2_bytes);
-  for (int i = 0; i < copies; ++i) {
-    weights_.emplace_back(bytes, "dense weights to be timed");
-    fill_random(weights_.back(), problem.dtype, problem.rows * problem.cols, 1.0,
-                static_cast<std::uint64_t>(i));
-  }
+  copies_ = copies_beyond_cache(bytes, device.l2_bytes);
+  stride_ = (bytes + 255) / 256 * 256;
+  weights_ = DeviceBuffer(stride_ * static_cast<std::size_t>(copies_), "dense weights to be timed");
+  fill_random(weights_, problem.dtype, static_cast<std::int64_t>(weights_.size() / size), 1.0, 1);
   x_ =
       DeviceBuffer(static_cast<std::size_t>(problem.tokens * problem.cols) * size, "activations to be timed");
   y_ = DeviceBuffer(static_cast<std::size_t>(problem.tokens * problem.rows) * size, "results to be timed");
@@ -43,12 +41,13 @@ DenseBench::DenseBench(const DenseProblem& problem, const DeviceInfo& device)
 }
 
 void DenseBench::enqueue(const DenseProduct& product, int launch, void* stream) const {
-  product.enqueue(weights_[static_cast<std::size_t>(launch % copies())].data(), x_.data(), y_.data(), nullptr,
-                  workspace_.data(), stream);
+  product.enqueue(weights_.data() + stride_ * static_cast<std::size_t>(launch % copies_), x_.data(),
+                  y_.data(), nullptr, workspace_.data(), stream);
 }
 
 void DenseBench::fill(std::span<const std::byte> weights, std::span<const std::byte> x) const {
-  for (const DeviceBuffer& copy : weights_) copy.upload(weights);
+  weights_.upload(weights);
+  weights_.repeat(stride_);
   x_.upload(x);
 }
 
@@ -59,19 +58,19 @@ BestDense best_algorithm(const Library& library, const DenseBench& bench, int mo
   };
   auto products = DenseProduct::candidates(library, bench.problem(), most, sums);
   std::vector<Timed> timed;
-  const auto time = [&](const DenseProduct& product, double seconds) {
+  const auto time = [&](const DenseProduct& product, double seconds, std::size_t least) {
     Replay replay(launches_for(bench),
                   [&](int launch, void* stream) { bench.enqueue(product, launch, stream); });
-    return summary(interleave({&replay}, seconds)[0]).median_us;
+    return summary(interleave({&replay}, seconds, least)[0]).median_us;
   };
-  for (std::size_t i = 0; i < products.size(); ++i) timed.push_back({i, time(*products[i], 0.0)});
+  for (std::size_t i = 0; i < products.size(); ++i) timed.push_back({i, time(*products[i], 0.0, 2)});
   if (timed.empty())
     throw InternalError(fmt::format("cuBLASLt has no algorithm for {}x{} at {} tokens", bench.problem().rows,
                                     bench.problem().cols, bench.problem().tokens));
   const auto faster = [](const Timed& a, const Timed& b) { return a.us < b.us; };
   std::sort(timed.begin(), timed.end(), faster);
   timed.resize(std::min(timed.size(), finalists));
-  for (Timed& one : timed) one.us = time(*products[one.product], 0.01);
+  for (Timed& one : timed) one.us = time(*products[one.product], 0.01, 5);
   std::sort(timed.begin(), timed.end(), faster);
   return {std::move(products[timed.front().product]), timed.front().us, static_cast<int>(products.size())};
 }

@@ -17,7 +17,7 @@ class DenseBench {
  public:
   DenseBench(const DenseProblem& problem, const DeviceInfo& device);
 
-  int copies() const { return static_cast<int>(weights_.size()); }
+  int copies() const { return copies_; }
   void enqueue(const DenseProduct& product, int launch, void* stream) const;
   const DenseProblem& problem() const { return problem_; }
   /// Gives every copy these weights, and x these activations.
@@ -26,8 +26,9 @@ class DenseBench {
 
  private:
   DenseProblem problem_;
-  std::vector<DeviceBuffer> weights_;
-  DeviceBuffer x_, y_, workspace_;
+  int copies_;
+  std::size_t stride_;  ///< bytes from one copy of the weights to the next
+  DeviceBuffer weights_, x_, y_, workspace_;
 };
 
 struct BestDense {

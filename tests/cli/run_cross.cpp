@@ -16,6 +16,12 @@
 namespace cross::testing {
 namespace {
 
+/// The program beside the tests; $CROSS_TEST_PROGRAM where they were built elsewhere.
+const char* program() {
+  const char* given = std::getenv("CROSS_TEST_PROGRAM");
+  return given != nullptr ? given : CROSS_PROGRAM;
+}
+
 /// In the child: never returns.
 [[noreturn]] void become_cross(const std::vector<std::string>& arguments, const std::string& out,
                                const std::string& err, const std::string& profiles) {
@@ -26,10 +32,10 @@ namespace {
   ::setenv("CROSS_PROFILE_DIR", profiles.c_str(), 1);
   // Threads that spin while others compute would make the tests crawl on a machine that is busy otherwise.
   ::setenv("OMP_WAIT_POLICY", "passive", 1);
-  std::vector<char*> argv = {const_cast<char*>(CROSS_PROGRAM)};
+  std::vector<char*> argv = {const_cast<char*>(program())};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
-  ::execv(CROSS_PROGRAM, argv.data());
+  ::execv(program(), argv.data());
   ::_exit(127);
 }
 
@@ -83,7 +89,10 @@ std::string CrossFolder::compile_tiny(const std::string& name, const std::string
   return path(name);
 }
 
-std::string tiny_smtx() { return std::string(CROSS_SOURCE_DIR) + "/tests/data/tiny.smtx"; }
+std::string tiny_smtx() {
+  const char* folder = std::getenv("CROSS_TEST_DATA");
+  return folder != nullptr ? std::string(folder) + "/tiny.smtx" : CROSS_SOURCE_DIR "/tests/data/tiny.smtx";
+}
 
 std::string npy_bytes(std::int64_t rows, std::int64_t cols, const std::vector<float>& values) {
   const TempFolder folder;

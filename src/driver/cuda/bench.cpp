@@ -22,19 +22,14 @@ using cross::cuda::Replay;
 /// Rows whose result is compared in float64; all of them for small layers.
 constexpr std::int64_t checked_rows = 256;
 
-std::vector<std::byte> downloaded(const cross::cuda::DeviceBuffer& buffer) {
-  std::vector<std::byte> bytes(buffer.size());
-  buffer.download(bytes);
-  return bytes;
-}
-
 class LayerBench {
  public:
   LayerBench(const LayerPlan& layer, DType dtype, const GpuMeasurer& gpu, const BenchOptions& options)
       : layer_(layer), dtype_(dtype), gpu_(gpu), options_(options) {}
 
   BenchRow run(std::int64_t tokens, double bandwidth) {
-    const TimedLayer cross(layer_, dtype_, tokens, gpu_.device(), gpu_.library());
+    TimedLayer cross(layer_, dtype_, gpu_.device(), gpu_.library());
+    cross.use(tokens);
     BenchRow row{.name = layer_.name,
                  .m = layer_.rows,
                  .k = layer_.cols,
@@ -47,7 +42,7 @@ class LayerBench {
                  .bytes_plan = layer_.packed_bytes()};
     check(row, cross, tokens);
     DenseBench dense({dtype_, layer_.rows, layer_.cols, tokens}, gpu_.device());
-    dense.fill(unpack(layer_, layer_.packings.front(), dtype_), downloaded(cross.x()));
+    dense.fill(unpack(layer_, layer_.packings.front(), dtype_), cross.x());
     const auto best = cross::cuda::best_algorithm(gpu_.library(), dense, 32, cross::cuda::PartialSums::any);
     row.baseline = fmt::format("cublaslt {}, best of {}", cross::cuda::library_version(), best.tried);
     Replay dense_replay(std::max(dense.copies(), 16),
@@ -72,11 +67,11 @@ class LayerBench {
     const cross::cuda::Stream stream;
     // Bias or not, and whatever a run leaves in its workspace: the second run must be as good as the first.
     for (int repetition = 0; repetition < 2; ++repetition) {
-      cross.y().fill(0xff);
+      cross.poison();
       cross.enqueue(repetition, stream.get());
       stream.wait();
-      const auto x = downloaded(cross.x());
-      const auto y = downloaded(cross.y());
+      const auto x = cross.x();
+      const auto y = cross.y();
       const auto checked = check_product(layer_, dtype_, x.data(), y.data(), tokens, checked_rows);
       row.rel_error = checked.rel_error;
       row.tolerance = checked.tolerance;

@@ -31,7 +31,7 @@ std::vector<Size> sizes(bool quick) {
 }
 
 const std::vector<double> densities = {0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0};
-const std::vector<std::int64_t> packed_tokens = {1, 2, 4, 8, 16, 24, 32, 64};
+const std::vector<std::int64_t> packed_tokens = {1, 2, 4, 8, 16, 32, 64};
 const std::vector<std::int64_t> dense_tokens = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 2048};
 /// Beyond this many multiply-adds a dense product in fp32 takes longer than its price is worth.
 constexpr double most_fp32_work = 2e10;
@@ -137,34 +137,34 @@ class Calibration {
     layer.packings.push_back(
         compiler::make_gpu_family({view(), options, none}, gpu)->pack(candidate, layer.nnz));
     layer.variants.emplace_back();
+    layer.variants[0].tokens = 1;
+    layer.variants[0].shape = "decode";
     return layer;
   }
 
   void measure(const Job& job, LayerPlan& layer) {
     const std::string format(name_of(job.kernel->format));
-    for (const std::int64_t tokens : packed_tokens)
-      if (tokens <= job.kernel->max_tokens && wanted(tokens))
-        samples_[{format + ".decode", tokens, job.size.rows, job.size.cols}][job.density] =
-            time(layer, tokens, "decode");
+    TimedLayer timed(layer, dtype, device_, measurer_.library());
+    // The most tokens first, so that buffers grow once.
+    for (auto tokens = packed_tokens.rbegin(); tokens != packed_tokens.rend(); ++tokens)
+      if (*tokens <= job.kernel->max_tokens && wanted(*tokens))
+        samples_[{format + ".decode", *tokens, job.size.rows, job.size.cols}][job.density] =
+            time(layer, timed, *tokens, "decode");
     if (job.kernel->expand == nullptr) return;
     // What a run by expansion costs beyond its dense product.
-    auto times = time(layer, 1, "expand");
-    const double dense = measurer_.dense("cublaslt", dtype, job.size.rows, job.size.cols, false, 1).us;
-    times.median_us = std::max(times.median_us - dense, 0.1);
+    const auto dense = measurer_.dense("cublaslt", dtype, job.size.rows, job.size.cols, false, 1);
+    layer.variants[0].library = "cublaslt";
+    layer.variants[0].algorithm = dense.algorithm;
+    auto times = time(layer, timed, 1, "expand");
+    times.median_us = std::max(times.median_us - dense.us, 0.1);
     samples_[{format + ".expand", 1, job.size.rows, job.size.cols}][job.density] = times;
   }
 
-  cross::cuda::Times time(LayerPlan& layer, std::int64_t tokens, const char* shape) {
-    Variant& variant = layer.variants[0];
-    variant.tokens = tokens;
-    variant.shape = shape;
-    variant.library.clear();
-    variant.algorithm.clear();
-    if (variant.shape == "expand") {
-      variant.library = "cublaslt";
-      variant.algorithm = measurer_.dense("cublaslt", dtype, layer.rows, layer.cols, false, tokens).algorithm;
-    }
-    return measurer_.time_layer(layer, dtype, tokens, options_.quick ? 0.0 : seconds_each);
+  cross::cuda::Times time(LayerPlan& layer, TimedLayer& timed, std::int64_t tokens, const char* shape) const {
+    layer.variants[0].tokens = tokens;
+    layer.variants[0].shape = shape;
+    timed.use(tokens);
+    return time_layer(timed, options_.quick ? 0.0 : seconds_each);
   }
 
   void measure_dense(DType type, const char* arithmetic) {

@@ -25,18 +25,42 @@ int copies_for(const LayerPlan& layer, const DeviceInfo& device) {
 
 }  // namespace
 
-TimedLayer::TimedLayer(const LayerPlan& layer, DType dtype, std::int64_t tokens, const DeviceInfo& device,
-                       const Library& library)
-    : copies_(copies_for(layer, device)),
-      tokens_(tokens),
+TimedLayer::TimedLayer(const LayerPlan& layer, DType dtype, const DeviceInfo& device, const Library& library)
+    : plan_(layer),
+      dtype_(dtype),
+      copies_(copies_for(layer, device)),
       layer_(layer, dtype, device, library, copies_),
-      x_(static_cast<std::size_t>(tokens * layer.cols) * size_of(dtype), "activations to be timed"),
-      y_(static_cast<std::size_t>(tokens * layer.rows) * size_of(dtype), "results to be timed"),
-      zeroed_(layer_.zeroed_bytes(), "a workspace"),
-      scratch_(layer_.scratch_bytes(tokens), "a workspace") {
-  cross::cuda::fill_random(x_, dtype, tokens * layer.cols, 1.0, 7);
-  y_.fill(0xff);  // NaN: what is never stored cannot pass a check
+      zeroed_(layer_.zeroed_bytes(), "a workspace") {
   zeroed_.fill(0);
+}
+
+void TimedLayer::use(std::int64_t tokens) {
+  tokens_ = tokens;
+  const auto grow = [](DeviceBuffer& buffer, std::size_t bytes, const char* what) {
+    if (buffer.size() >= bytes) return false;
+    buffer = {};  // first: memory may not hold both
+    buffer = DeviceBuffer(bytes, what);
+    return true;
+  };
+  const auto bytes = [&](std::int64_t n) { return static_cast<std::size_t>(tokens * n) * size_of(dtype_); };
+  // Seeded by position: fewer tokens are a prefix of more.
+  if (grow(x_, bytes(plan_.cols), "activations to be timed"))
+    cross::cuda::fill_random(x_, dtype_, tokens * plan_.cols, 1.0, 7);
+  grow(y_, bytes(plan_.rows), "results to be timed");
+  grow(scratch_, layer_.scratch_bytes(tokens), "a workspace");
+  poison();  // NaN: what is never stored cannot pass a check
+}
+
+std::vector<std::byte> TimedLayer::x() const {
+  std::vector<std::byte> values(static_cast<std::size_t>(tokens_ * plan_.cols) * size_of(dtype_));
+  x_.download(values);
+  return values;
+}
+
+std::vector<std::byte> TimedLayer::y() const {
+  std::vector<std::byte> values(static_cast<std::size_t>(tokens_ * plan_.rows) * size_of(dtype_));
+  y_.download(values);
+  return values;
 }
 
 int TimedLayer::launches() const { return std::max(copies_, 16); }
@@ -50,18 +74,22 @@ void TimedLayer::enqueue(int launch, void* stream, bool overlap) const {
   layer_.run(args, {zeroed_.data(), scratch_.data()}, stream, launch % copies_);
 }
 
+cross::cuda::Times time_layer(const TimedLayer& layer, double seconds) {
+  Replay replay(layer.launches(), [&](int launch, void* stream) { layer.enqueue(launch, stream); });
+  return cross::cuda::summary(cross::cuda::interleave({&replay}, seconds)[0]);
+}
+
 GpuMeasurer::GpuMeasurer(const DeviceInfo& device, int most_algorithms)
     : device_(device), most_algorithms_(most_algorithms) {
   const CurrentDevice current(device_.index);
   library_ = std::make_unique<Library>();
 }
 
-cross::cuda::Times GpuMeasurer::time_layer(const LayerPlan& layer, DType dtype, std::int64_t tokens,
-                                           double seconds) {
+double GpuMeasurer::layer_us(const LayerPlan& layer, DType dtype, std::int64_t tokens) {
   const CurrentDevice current(device_.index);
-  const TimedLayer timed(layer, dtype, tokens, device_, *library_);
-  Replay replay(timed.launches(), [&](int launch, void* stream) { timed.enqueue(launch, stream); });
-  return cross::cuda::summary(cross::cuda::interleave({&replay}, seconds)[0]);
+  TimedLayer timed(layer, dtype, device_, *library_);
+  timed.use(tokens);
+  return time_layer(timed).median_us;
 }
 
 compiler::DenseMeasurement GpuMeasurer::dense(const std::string&, DType dtype, std::int64_t rows,

@@ -17,23 +17,34 @@ namespace cross::driver::cuda {
 /// A layer with rotated copies of its weights, activations and workspace: what is timed.
 class TimedLayer {
  public:
-  /// `layer` and the other arguments must outlive it; the current GPU is `device`.
-  TimedLayer(const LayerPlan& layer, DType dtype, std::int64_t tokens, const cross::cuda::DeviceInfo& device,
+  /// `layer` and the other arguments must outlive it; the current GPU is `device`. The shape of the layer's
+  /// variants may change between uses.
+  TimedLayer(const LayerPlan& layer, DType dtype, const cross::cuda::DeviceInfo& device,
              const cross::cuda::Library& library);
 
+  /// Makes room for runs of `tokens` tokens and poisons y. Graphs captured before keep their own token count
+  /// only as long as no later use needs more room: use the most tokens first.
+  void use(std::int64_t tokens);
   /// Launches per replay: every copy once at least.
   int launches() const;
   void enqueue(int launch, void* stream, bool overlap = false) const;
   const cross::cuda::Layer& layer() const { return layer_; }
-  const cross::cuda::DeviceBuffer& x() const { return x_; }
-  const cross::cuda::DeviceBuffer& y() const { return y_; }
+  /// x and y of the tokens in use.
+  std::vector<std::byte> x() const;
+  std::vector<std::byte> y() const;
+  void poison() const { y_.fill(0xff); }
 
  private:
+  const LayerPlan& plan_;
+  DType dtype_;
   int copies_;
-  std::int64_t tokens_;
+  std::int64_t tokens_ = 0;
   cross::cuda::Layer layer_;
   cross::cuda::DeviceBuffer x_, y_, zeroed_, scratch_;
 };
+
+/// Median and spread of a layer's graph replays at the tokens in use.
+cross::cuda::Times time_layer(const TimedLayer& layer, double seconds = 0.01);
 
 /// Dense products are tuned once per shape and remembered: layers of one model repeat shapes.
 class GpuMeasurer final : public compiler::Measurer {
@@ -41,13 +52,9 @@ class GpuMeasurer final : public compiler::Measurer {
   /// @param most_algorithms of cuBLASLt's suggestions that are timed, per workspace limit
   explicit GpuMeasurer(const cross::cuda::DeviceInfo& device, int most_algorithms = 32);
   std::vector<std::string> libraries() const override { return {"cublaslt"}; }
-  double layer_us(const LayerPlan& layer, DType dtype, std::int64_t tokens) override {
-    return time_layer(layer, dtype, tokens).median_us;
-  }
+  double layer_us(const LayerPlan& layer, DType dtype, std::int64_t tokens) override;
   compiler::DenseMeasurement dense(const std::string& library, DType dtype, std::int64_t rows,
                                    std::int64_t cols, bool bias, std::int64_t tokens) override;
-  cross::cuda::Times time_layer(const LayerPlan& layer, DType dtype, std::int64_t tokens,
-                                double seconds = 0.01);
 
   const cross::cuda::DeviceInfo& device() const { return device_; }
   const cross::cuda::Library& library() const { return *library_; }

@@ -23,11 +23,33 @@ const GpuKernel* gpu_kernel_for(Format format, int major, int minor) {
 }
 
 std::size_t opt_in_shared_bytes() {
-  int device = 0, bytes = 0;
-  if (cudaGetDevice(&device) != cudaSuccess ||
-      cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) != cudaSuccess)
-    return 0;
-  return static_cast<std::size_t>(bytes);
+  thread_local int known_device = -1, known_bytes = 0;
+  int device = 0;
+  if (cudaGetDevice(&device) != cudaSuccess) return 0;
+  if (device != known_device) {
+    if (cudaDeviceGetAttribute(&known_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) != cudaSuccess)
+      return 0;
+    known_device = device;
+  }
+  return static_cast<std::size_t>(known_bytes);
+}
+
+int allow_shared_bytes(const void* kernel, std::size_t bytes) {
+  struct Known {
+    const void* kernel = nullptr;
+    int device = 0;
+    std::size_t bytes = 0;
+  };
+  // Kernels that fall on one place take turns there, which costs time only.
+  thread_local std::array<Known, 64> all;
+  int device = 0;
+  if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return error;
+  Known& known = all[reinterpret_cast<std::uintptr_t>(kernel) / 16 % all.size()];
+  if (known.kernel == kernel && known.device == device && known.bytes >= bytes) return cudaSuccess;
+  const cudaError_t error =
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
+  if (error == cudaSuccess) known = {kernel, device, bytes};
+  return error;
 }
 
 }  // namespace cross::kernels::cuda

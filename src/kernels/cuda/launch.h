@@ -10,6 +10,10 @@ namespace cross::kernels::cuda {
 /// Shared memory per block that the current device allows; asked once per thread and device.
 std::size_t opt_in_shared_bytes();
 
+/// Lets `kernel` have `bytes` of dynamic shared memory on the current device. Asks CUDA once per thread,
+/// device and kernel: it would cost every launch a microsecond. Returns a cudaError_t.
+int allow_shared_bytes(const void* kernel, std::size_t bytes);
+
 /// Raises the kernel's limit once, then launches. Returns a cudaError_t.
 template <class... Params>
 int launch(void (*kernel)(Params...), int blocks, int threads, std::size_t shared, void* stream, bool overlap,
@@ -25,13 +29,8 @@ int launch(void (*kernel)(Params...), int blocks, int threads, std::size_t share
   config.attrs = &attribute;
   config.numAttrs = overlap ? 1 : 0;
   const auto* symbol = reinterpret_cast<const void*>(kernel);
-  if (shared > 48 * 1024) {
-    // Cheap next to the launch, and the attribute belongs to the current device: no state to keep.
-    if (const cudaError_t error = cudaFuncSetAttribute(symbol, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                       static_cast<int>(shared));
-        error != cudaSuccess)
-      return error;
-  }
+  if (shared > 48 * 1024)
+    if (const int error = allow_shared_bytes(symbol, shared); error != cudaSuccess) return error;
   void* arguments[] = {const_cast<void*>(static_cast<const void*>(&params))...};
   return cudaLaunchKernelExC(&config, symbol, arguments);
 }
