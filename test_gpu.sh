@@ -42,7 +42,7 @@ if [[ $sanitize == yes ]]; then
   for tool in memcheck racecheck; do
     for program in gpu_kernel_test gpu_session_test; do
       echo "== $tool $program"
-      CROSS_TEST_SMALL=1 "$sanitizer" --tool "$tool" --error-exitcode 9 "$programs/$program" \
+      "$sanitizer" --tool "$tool" --error-exitcode 9 "$programs/$program" \
         --gtest_brief=1 "--gtest_filter=${1:-$small}"
     done
   done

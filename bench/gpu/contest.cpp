@@ -59,6 +59,11 @@ LayerPlan packed(const Weight& weight, Format format, const cross::compiler::Gpu
   return layer;
 }
 
+cross::kernels::cuda::PackedMatrix matrix_of(const LayerPlan& layer, DType dtype) {
+  const cross::Packing& packing = layer.packings[0];
+  return {packing.data.bytes.first(packing.panels[0].segments[0].bytes), nullptr, dtype};
+}
+
 }  // namespace
 
 const LayerPlan* PackedForms::find(Format format, std::int64_t tokens) const {
@@ -84,10 +89,17 @@ PackedForms pack_all(Weight weight, const cross::cuda::DeviceInfo& device,
     const std::int64_t many =
         std::min<std::int64_t>(kernel->max_tokens, *std::max_element(tokens.begin(), tokens.end()));
     cross::compiler::GpuTarget target{device.sms, device.shared_bytes, few_tokens};
-    if (wants([](std::int64_t t) { return t <= few_tokens; }))
+    bool serves_many = many <= few_tokens;
+    if (wants([](std::int64_t t) { return t <= few_tokens; })) {
       forms.layers.push_back(packed(forms.weight, format, target, threads));
+      // What runs many tokens as well was not packed for few in particular.
+      serves_many =
+          serves_many ||
+          kernel->refuses(matrix_of(forms.layers.back(), forms.weight.dtype), many, device.shared_bytes)
+              .empty();
+    }
     target.tokens = many;
-    if (many > few_tokens) forms.layers.push_back(packed(forms.weight, format, target, threads));
+    if (!serves_many) forms.layers.push_back(packed(forms.weight, format, target, threads));
   }
   forms.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return forms;
@@ -193,9 +205,7 @@ Contest Arena::run(const PackedForms& forms, std::int64_t tokens, const ContestO
     if (!runner.expands) {
       if (packed->variants[0].tokens != runner.packed_for) continue;
       const auto* kernel = gpu_kernel_for(runner.format, device().major, device().minor);
-      const cross::Segment& segment = packed->packings[0].panels[0].segments[0];
-      const cross::kernels::cuda::PackedMatrix matrix{packed->packings[0].data.bytes.first(segment.bytes),
-                                                      nullptr, weight.dtype};
+      const auto matrix = matrix_of(*packed, weight.dtype);
       if (tokens > kernel->max_tokens || !kernel->refuses(matrix, tokens, device().shared_bytes).empty())
         continue;
     }

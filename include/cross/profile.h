@@ -56,9 +56,9 @@ struct CostProfile {
   /// nearest pair. nullopt if no curve fits the kernel.
   std::optional<double> price(std::string_view kernel, std::string_view arithmetic, double density,
                               std::int64_t tokens) const;
-  /// µs of a whole product. Curves without a size: price · elements. Else, with t the price of each measured
-  /// size: bilinear in (log rows, log cols) of log t; below the least size as there, above the largest one
-  /// along the last slope. The sizes of a kernel form a grid.
+  /// µs of a whole product. Curves without a size: price · elements. Else bilinear in (rows, cols) between
+  /// the measured sizes, which form a grid: exact for times a + b·rows + c·cols + d·rows·cols. Below the least
+  /// size as there, above the largest along the last slope.
   std::optional<double> time_us(std::string_view kernel, std::string_view arithmetic, double density,
                                 std::int64_t tokens, std::int64_t rows, std::int64_t cols) const;
   /// Median spread of all points: the least half-width of the swing band that makes sense.

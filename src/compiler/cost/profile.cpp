@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
@@ -122,7 +123,7 @@ std::optional<double> price_on(const std::vector<PriceCurve>& curves, std::strin
   return low + share * (price(*n.above) - low);
 }
 
-/// Two neighbouring measured extents and where `extent` lies between them, logarithmically.
+/// Two neighbouring measured extents and where `extent` lies between them; beyond the last, share > 1.
 struct Between {
   std::int64_t low = 0, high = 0;
   double share = 0;
@@ -133,9 +134,7 @@ Between between(const std::set<std::int64_t>& extents, std::int64_t extent) {
   auto high = extents.lower_bound(extent);
   if (high == extents.end()) --high;
   const std::int64_t low = *std::prev(high);
-  return {low, *high,
-          std::log(static_cast<double>(extent) / static_cast<double>(low)) /
-              std::log(static_cast<double>(*high) / static_cast<double>(low))};
+  return {low, *high, static_cast<double>(extent - low) / static_cast<double>(*high - low)};
 }
 
 }  // namespace
@@ -160,7 +159,7 @@ std::optional<double> CostProfile::time_us(std::string_view kernel, std::string_
     return *each * static_cast<double>(rows) * static_cast<double>(cols) / 1000;
   }
   const Between r = between(row_counts, rows), c = between(col_counts, cols);
-  double logarithm = 0;
+  double sum = 0, least = std::numeric_limits<double>::infinity();
   for (const auto& [row, row_share] : {std::pair{r.low, 1 - r.share}, std::pair{r.high, r.share}})
     for (const auto& [col, col_share] : {std::pair{c.low, 1 - c.share}, std::pair{c.high, c.share}}) {
       const double weight = row_share * col_share;
@@ -168,9 +167,11 @@ std::optional<double> CostProfile::time_us(std::string_view kernel, std::string_
       const auto each = price_on(curves, kernel, arithmetic, density, tokens, row, col);
       if (!each) return std::nullopt;
       const double us = *each * static_cast<double>(row) * static_cast<double>(col) / 1000;
-      logarithm += weight * std::log(std::max(us, 1e-6));
+      sum += weight * us;
+      least = std::min(least, us);
     }
-  return std::exp(logarithm);
+  // Noise must not extrapolate to less than what was measured.
+  return std::max(sum, least);
 }
 
 double CostProfile::noise() const {
