@@ -8,7 +8,7 @@
 namespace cross::cli {
 namespace {
 
-/// ", gather8": every format of the CUDA device family.
+/// ", delta4, delta8": every format of the CUDA device family.
 std::string gpu_formats_text() {
   std::string text;
   for (const Format format : gpu_formats) text += ", " + std::string(name_of(format));

@@ -85,7 +85,7 @@ class Session {
   /// needs.
   void prepare(std::size_t layer, const RunArgs& args) const;
 
-  /// What `run` does at a token count: "gather8.sm90", "expand gather8, cublaslt", "cublaslt".
+  /// What `run` does at a token count: "delta4.sm90", "expand delta4, cublaslt", "cublaslt".
   std::string kernel(std::size_t layer, std::int64_t tokens) const;
   const DeviceInfo& device() const;
   std::size_t device_bytes() const;  ///< allocated for weights and biases

@@ -16,14 +16,15 @@ enum class Format : std::uint8_t {
   block,        ///< column vectors of four rows: 8-bit column offset and four values
   empty,        ///< no kept value at all: no bytes, no work
   // CUDA device family, 16-bit values; layouts in src/plan/formats/gpu/
-  gather8,  ///< per nonzero: value and signed 8-bit column step, in the order that tensor cores consume them
+  delta4,   ///< per nonzero: value and 4-bit column step
+  delta8,   ///< per nonzero: value and signed 8-bit column step
 };
 
 inline constexpr Format all_formats[] = {Format::dense, Format::dense_panel, Format::bitmap, Format::index8,
                                          Format::n_m,   Format::block,       Format::empty};
 
 /// Formats of the CUDA device family.
-inline constexpr Format gpu_formats[] = {Format::gather8};
+inline constexpr Format gpu_formats[] = {Format::delta4, Format::delta8};
 
 constexpr bool is_gpu_format(Format format) {
   for (const Format one : gpu_formats)
@@ -47,8 +48,10 @@ constexpr std::string_view name_of(Format format) {
       return "block";
     case Format::empty:
       return "empty";
-    case Format::gather8:
-      return "gather8";
+    case Format::delta4:
+      return "delta4";
+    case Format::delta8:
+      return "delta8";
   }
   return "?";
 }

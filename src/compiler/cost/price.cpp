@@ -33,7 +33,8 @@ double price_density(const BlockCounts& counts, std::size_t block, std::int64_t 
     case Format::dense:
     case Format::dense_panel:
     case Format::empty:
-    case Format::gather8:
+    case Format::delta4:
+    case Format::delta8:
       break;
   }
   return 1.0;

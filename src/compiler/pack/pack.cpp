@@ -205,7 +205,8 @@ void pack_segment(const PanelSource& source, std::int64_t k_begin, const Segment
       return;
     case Format::dense:
       throw InternalError("pack: a dense matrix is not packed as a segment");
-    case Format::gather8:
+    case Format::delta4:
+    case Format::delta8:
       throw InternalError("pack: a format of the CUDA device family is not packed as a segment");
     case Format::index8:
       return four_bytes ? pack_index8<std::uint32_t>(source, k_begin, shape, out)

@@ -20,7 +20,8 @@ __device__ __forceinline__ std::uint64_t evict_first_policy() {
 }
 
 __device__ __forceinline__ void copy16_async(std::uint32_t shared, const void* global, std::uint64_t policy) {
-  asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(shared), "l"(global), "l"(policy)
+  asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(shared), "l"(global),
+               "l"(policy)
                : "memory");
 }
 __device__ __forceinline__ void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
@@ -41,10 +42,50 @@ __device__ __forceinline__ uint2 load_shared8(std::uint32_t address) {
   return v;
 }
 __device__ __forceinline__ void store_shared16(std::uint32_t address, const uint4& v) {
-  asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w)
+  asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(v.x), "r"(v.y), "r"(v.z),
+               "r"(v.w)
                : "memory");
 }
 
+__device__ __forceinline__ uint4 load_shared16(std::uint32_t address) {
+  uint4 v;
+  asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "r"(address));
+  return v;
+}
+template <int offset>
+__device__ __forceinline__ float load_shared_float(std::uint32_t address) {
+  float value;
+  asm volatile("ld.shared.f32 %0, [%1 + %2];" : "=f"(value) : "r"(address), "n"(offset));
+  return value;
+}
+
+// Weights that go straight to registers: read once, past the L1.
+__device__ __forceinline__ std::uint32_t load_stream4(const std::byte* from) {
+  std::uint32_t v;
+  asm volatile("ld.global.nc.L1::no_allocate.b32 %0, [%1];" : "=r"(v) : "l"(from));
+  return v;
+}
+__device__ __forceinline__ void load_stream8(std::uint32_t (&v)[2], const std::byte* from) {
+  asm volatile("ld.global.nc.L1::no_allocate.v2.b32 {%0, %1}, [%2];" : "=r"(v[0]), "=r"(v[1]) : "l"(from));
+}
+__device__ __forceinline__ uint4 load_stream16(const std::byte* from) {
+  uint4 v;
+  asm volatile("ld.global.nc.L1::no_allocate.v4.b32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(from));
+  return v;
+}
+/// Four 8x8 matrices of 16-bit elements, transposed; lane l names row l mod 8 of matrix l / 8, `offset` bytes
+/// further.
+template <int offset>
+__device__ __forceinline__ void load_matrices_transposed_at(std::uint32_t (&b)[4],
+                                                            std::uint32_t row_address) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4 + %5];"
+               : "=r"(b[0]), "=r"(b[1]), "=r"(b[2]), "=r"(b[3])
+               : "r"(row_address), "n"(offset));
+}
 /// Four 8x8 matrices of 16-bit elements, transposed; lane l names row l mod 8 of matrix l / 8.
 __device__ __forceinline__ void load_matrices_transposed(std::uint32_t (&b)[4], std::uint32_t row_address) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -53,7 +94,8 @@ __device__ __forceinline__ void load_matrices_transposed(std::uint32_t (&b)[4], 
 }
 
 /// Bytes of {a, b} picked by the nibbles of `selector`.
-__device__ __forceinline__ std::uint32_t pick_bytes(std::uint32_t a, std::uint32_t b, std::uint32_t selector) {
+__device__ __forceinline__ std::uint32_t pick_bytes(std::uint32_t a, std::uint32_t b,
+                                                    std::uint32_t selector) {
   std::uint32_t d;
   asm("prmt.b32 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(selector));
   return d;
@@ -64,22 +106,26 @@ __device__ __forceinline__ std::uint32_t add_bytes(std::uint32_t word, int scale
   return static_cast<std::uint32_t>(__dp4a(static_cast<int>(word), scaled_bytes, static_cast<int>(base)));
 }
 
-/// d += A·B, m16n8k32 with 2:4 sparse A, fp32 accumulation. `selector` says which lane pairs hold the metadata.
+/// d += A·B, m16n8k32 with 2:4 sparse A, fp32 accumulation. `selector` says which lane pairs hold the
+/// metadata.
 template <class T, int selector>
-__device__ __forceinline__ void mma_sparse(float (&d)[4], std::uint32_t a0, std::uint32_t a1, std::uint32_t a2,
-                                           std::uint32_t a3, const std::uint32_t (&b)[4], std::uint32_t metadata) {
+__device__ __forceinline__ void mma_sparse(float (&d)[4], std::uint32_t a0, std::uint32_t a1,
+                                           std::uint32_t a2, std::uint32_t a3, const std::uint32_t (&b)[4],
+                                           std::uint32_t metadata) {
   if constexpr (sizeof(T) == 2 && __is_same(T, __nv_bfloat16)) {
     asm volatile(
         "mma.sp::ordered_metadata.sync.aligned.m16n8k32.row.col.f32.bf16.bf16.f32 "
         "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9,%10,%11}, {%0,%1,%2,%3}, %12, %13;"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b[0]), "r"(b[1]), "r"(b[2]), "r"(b[3]), "r"(metadata), "n"(selector));
+        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b[0]), "r"(b[1]), "r"(b[2]), "r"(b[3]), "r"(metadata),
+          "n"(selector));
   } else {
     asm volatile(
         "mma.sp::ordered_metadata.sync.aligned.m16n8k32.row.col.f32.f16.f16.f32 "
         "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9,%10,%11}, {%0,%1,%2,%3}, %12, %13;"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b[0]), "r"(b[1]), "r"(b[2]), "r"(b[3]), "r"(metadata), "n"(selector));
+        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b[0]), "r"(b[1]), "r"(b[2]), "r"(b[3]), "r"(metadata),
+          "n"(selector));
   }
 }
 
@@ -111,6 +157,15 @@ __device__ __forceinline__ T from_bits(std::uint16_t bits) {
     return __ushort_as_bfloat16(bits);
   else
     return __ushort_as_half(bits);
+}
+
+/// The low (0) or high (1) half of a pair as fp32.
+template <class T>
+__device__ __forceinline__ float widen(std::uint32_t pair, int which) {
+  if constexpr (__is_same(T, __nv_bfloat16))  // one shift or one mask
+    return __uint_as_float(which == 0 ? pair << 16 : pair & 0xffff0000u);
+  else
+    return to_float(from_bits<T>(static_cast<std::uint16_t>(which == 0 ? pair : pair >> 16)));
 }
 
 /// Whether one of the two 16-bit values in `pair` is Inf or NaN.

@@ -5,7 +5,9 @@
 
 namespace cross::kernels::cuda {
 
-GpuKernel gather8_sm80();
-GpuKernel gather8_sm90();
+GpuKernel delta4_sm80();
+GpuKernel delta4_sm90();
+GpuKernel delta8_sm80();
+GpuKernel delta8_sm90();
 
 }  // namespace cross::kernels::cuda

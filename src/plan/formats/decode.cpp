@@ -147,8 +147,9 @@ CheckedSize check_segment(std::span<const std::byte> bytes, const SegmentShape& 
   switch (shape.format) {
     case Format::empty:
       return {};
-    case Format::gather8:
-      return {0, "format gather8 belongs to the CUDA device family, not to a segment of a CPU plan"};
+    case Format::delta4:
+    case Format::delta8:
+      return {0, "this format belongs to the CUDA device family, not to a segment of a CPU plan"};
     case Format::bitmap:
     case Format::n_m:
       return check_whole_rows(reader, shape);

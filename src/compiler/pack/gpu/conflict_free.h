@@ -1,4 +1,4 @@
-// The order of weights inside the lists of gather8.
+// The order of weights inside the lists of delta8.
 #pragma once
 
 #include <array>

@@ -9,6 +9,7 @@
 #include "compiler/pack/gpu/formats.h"
 #include "compiler/pack/gpu/kept_rows.h"
 #include "cross/error.h"
+#include "plan/formats/gpu/delta.h"
 
 namespace cross::compiler {
 
@@ -40,6 +41,9 @@ std::string gpu_format_refuses(const MatrixView& weight, DType plan_dtype, Forma
   if (weight.rows > std::numeric_limits<std::int32_t>::max() - 8 ||
       weight.cols > std::numeric_limits<std::int32_t>::max() - 8)
     return "the matrix has more than 2^31 rows or columns";
+  if ((format == Format::delta4 || format == Format::delta8) &&
+      !formats::gpu::delta_takes(weight.rows, weight.cols))
+    return "the matrix has too many rows or columns for the directories of this format";
   return {};
 }
 
@@ -48,8 +52,10 @@ std::vector<std::byte> pack_gpu(const MatrixView& weight, DType plan_dtype, Form
   if (const std::string why = gpu_format_refuses(weight, plan_dtype, format); !why.empty())
     throw InternalError("pack: " + why);
   switch (format) {
-    case Format::gather8:
-      return pack_gather8(weight, plan_dtype, target, threads, kept);
+    case Format::delta4:
+      return pack_delta(weight, plan_dtype, 4, target, threads, kept);
+    case Format::delta8:
+      return pack_delta(weight, plan_dtype, 8, target, threads, kept);
     default:
       throw InternalError("pack: not a format of the CUDA device family");
   }

@@ -4,7 +4,7 @@
 
 #include "cross/error.h"
 #include "plan/formats/gpu/blob.h"
-#include "plan/formats/gpu/gather8.h"
+#include "plan/formats/gpu/delta.h"
 
 namespace cross::formats::gpu {
 
@@ -18,8 +18,9 @@ std::string check(std::span<const std::byte> blob, Format format, std::int64_t r
   if (header.blob_bytes != blob.size())
     return fmt::format("the header says {} bytes, there are {}", header.blob_bytes, blob.size());
   switch (format) {
-    case Format::gather8:
-      return check_gather8(blob, rows, cols);
+    case Format::delta4:
+    case Format::delta8:
+      return check_delta(blob, rows, cols);
     default:
       return fmt::format("format {} is not one of the CUDA device family", name_of(format));
   }
@@ -27,8 +28,9 @@ std::string check(std::span<const std::byte> blob, Format format, std::int64_t r
 
 void decode(std::span<const std::byte> blob, const Visitor& visit) {
   switch (static_cast<Format>(read_header<BlobHeader>(blob).format)) {
-    case Format::gather8:
-      return decode_gather8(blob, visit);
+    case Format::delta4:
+    case Format::delta8:
+      return decode_delta(blob, visit);
     default:
       throw InternalError("decode: not a format of the CUDA device family");
   }
