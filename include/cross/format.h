@@ -16,15 +16,16 @@ enum class Format : std::uint8_t {
   block,        ///< column vectors of four rows: 8-bit column offset and four values
   empty,        ///< no kept value at all: no bytes, no work
   // CUDA device family, 16-bit values; layouts in src/plan/formats/gpu/
-  delta4,   ///< per nonzero: value and 4-bit column step
-  delta8,   ///< per nonzero: value and signed 8-bit column step
+  delta4,         ///< per nonzero: value and 4-bit column step
+  delta8,         ///< per nonzero: value and signed 8-bit column step
+  bitmap_planes,  ///< one mask bit per position in fragment order, then the kept values in byte planes
 };
 
 inline constexpr Format all_formats[] = {Format::dense, Format::dense_panel, Format::bitmap, Format::index8,
                                          Format::n_m,   Format::block,       Format::empty};
 
 /// Formats of the CUDA device family.
-inline constexpr Format gpu_formats[] = {Format::delta4, Format::delta8};
+inline constexpr Format gpu_formats[] = {Format::delta4, Format::delta8, Format::bitmap_planes};
 
 constexpr bool is_gpu_format(Format format) {
   for (const Format one : gpu_formats)
@@ -52,6 +53,8 @@ constexpr std::string_view name_of(Format format) {
       return "delta4";
     case Format::delta8:
       return "delta8";
+    case Format::bitmap_planes:
+      return "bitmap_planes";
   }
   return "?";
 }

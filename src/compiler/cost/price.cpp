@@ -35,6 +35,7 @@ double price_density(const BlockCounts& counts, std::size_t block, std::int64_t 
     case Format::empty:
     case Format::delta4:
     case Format::delta8:
+    case Format::bitmap_planes:
       break;
   }
   return 1.0;

@@ -207,6 +207,7 @@ void pack_segment(const PanelSource& source, std::int64_t k_begin, const Segment
       throw InternalError("pack: a dense matrix is not packed as a segment");
     case Format::delta4:
     case Format::delta8:
+    case Format::bitmap_planes:
       throw InternalError("pack: a format of the CUDA device family is not packed as a segment");
     case Format::index8:
       return four_bytes ? pack_index8<std::uint32_t>(source, k_begin, shape, out)

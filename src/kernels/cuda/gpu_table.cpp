@@ -8,7 +8,8 @@
 namespace cross::kernels::cuda {
 
 std::span<const GpuKernel> gpu_kernels() {
-  static const std::array rows = {delta4_sm90(), delta4_sm80(), delta8_sm90(), delta8_sm80()};
+  static const std::array rows = {bitmap_planes_sm90(), bitmap_planes_sm80(), delta4_sm90(),
+                                  delta4_sm80(),        delta8_sm90(),        delta8_sm80()};
   return rows;
 }
 

@@ -8,4 +8,7 @@ namespace cross::compiler {
 std::vector<std::byte> pack_delta(const MatrixView& weight, DType dtype, int bits, const GpuTarget& target,
                                   int threads, std::int64_t& kept);
 
+std::vector<std::byte> pack_bitmap_planes(const MatrixView& weight, DType dtype, const GpuTarget& target,
+                                          int threads, std::int64_t& kept);
+
 }  // namespace cross::compiler

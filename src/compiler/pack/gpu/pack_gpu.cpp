@@ -56,6 +56,8 @@ std::vector<std::byte> pack_gpu(const MatrixView& weight, DType plan_dtype, Form
       return pack_delta(weight, plan_dtype, 4, target, threads, kept);
     case Format::delta8:
       return pack_delta(weight, plan_dtype, 8, target, threads, kept);
+    case Format::bitmap_planes:
+      return pack_bitmap_planes(weight, plan_dtype, target, threads, kept);
     default:
       throw InternalError("pack: not a format of the CUDA device family");
   }

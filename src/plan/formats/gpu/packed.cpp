@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "cross/error.h"
+#include "plan/formats/gpu/bitmap_planes.h"
 #include "plan/formats/gpu/blob.h"
 #include "plan/formats/gpu/delta.h"
 
@@ -21,6 +22,8 @@ std::string check(std::span<const std::byte> blob, Format format, std::int64_t r
     case Format::delta4:
     case Format::delta8:
       return check_delta(blob, rows, cols);
+    case Format::bitmap_planes:
+      return check_bitmap_planes(blob, rows, cols);
     default:
       return fmt::format("format {} is not one of the CUDA device family", name_of(format));
   }
@@ -31,6 +34,8 @@ void decode(std::span<const std::byte> blob, const Visitor& visit) {
     case Format::delta4:
     case Format::delta8:
       return decode_delta(blob, visit);
+    case Format::bitmap_planes:
+      return decode_bitmap_planes(blob, visit);
     default:
       throw InternalError("decode: not a format of the CUDA device family");
   }
