@@ -24,6 +24,19 @@ struct Sum {
   std::map<std::string, double> forms;  ///< summed µs of every format
 };
 
+/// Bytes of every format per kept weight, over all shapes.
+using Bytes = std::map<std::string, std::pair<double, double>>;  ///< name → bytes, kept weights
+
+void print_bytes(const std::vector<double>& sparsities, const std::map<std::size_t, Bytes>& bytes) {
+  fmt::print(
+      "\nbytes per kept weight (16-bit values; a bitmap takes 2 + 1 / (8 density), no format less than 2)\n");
+  for (const auto& [s, forms] : bytes) {
+    fmt::print("{:>3.0f} %  bitmap bound {:.2f}", 100 * sparsities[s], 2 + 0.125 / (1 - sparsities[s]));
+    for (const auto& [name, sum] : forms) fmt::print("  {} {:.2f}", name, sum.first / sum.second);
+    fmt::print("\n");
+  }
+}
+
 std::string winners_text(const Sum& sum) {
   std::string text;
   for (const auto& [name, count] : sum.winners)
@@ -52,6 +65,7 @@ nlohmann::json decode_part(Arena& arena, const PartOptions& options) {
 
   nlohmann::json rows = nlohmann::json::array();
   std::map<std::pair<std::int64_t, std::size_t>, Sum> sums;
+  std::map<std::size_t, Bytes> bytes;
   double packing = 0;
   pipelined(arena, makers, tokens, options.threads, [&](std::size_t i, const PackedForms& forms) {
     packing += forms.seconds;
@@ -62,7 +76,13 @@ nlohmann::json decode_part(Arena& arena, const PartOptions& options) {
       sum.best += contest.best_us();
       sum.chain += contest.chain_us();
       ++sum.winners[contest.best_name()];
-      for (const Entry& entry : contest.entries) sum.forms[entry.name] += entry.us;
+      for (const Entry& entry : contest.entries) {
+        sum.forms[entry.name] += entry.us;
+        if (t != tokens.front()) continue;
+        auto& [total, kept] = bytes[sparsity_of[i]][entry.name];
+        total += static_cast<double>(entry.bytes);
+        kept += contest.density * static_cast<double>(contest.shape.rows * contest.shape.cols);
+      }
       rows.push_back(json_of(contest));
       rows.back()["asked_sparsity"] = sparsities[sparsity_of[i]];
     }
@@ -106,6 +126,7 @@ nlohmann::json decode_part(Arena& arena, const PartOptions& options) {
       for (const auto& [name, us] : sum.forms) fmt::print("  {} {:>6.1f}", name, us);
       fmt::print("  -> {}\n", winners_text(sum));
     }
+  print_bytes(sparsities, bytes);
   fmt::print("packing took {:.0f} s of {} threads\n", packing, options.threads);
   return {{"table", table}, {"rows", rows}, {"packing_seconds", packing}};
 }
