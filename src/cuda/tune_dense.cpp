@@ -21,8 +21,10 @@ int launches_for(const DenseBench& bench) {
   return std::max(bench.copies(), 16);
 }
 
-/// How many of a first, short look are timed again.
+/// How many of a first, short look are timed again; launches of that look, some of them perhaps from the
+/// cache.
 constexpr std::size_t finalists = 4;
+constexpr int first_look_launches = 24;
 
 }  // namespace
 
@@ -58,19 +60,19 @@ BestDense best_algorithm(const Library& library, const DenseBench& bench, int mo
   };
   auto products = DenseProduct::candidates(library, bench.problem(), most, sums);
   std::vector<Timed> timed;
-  const auto time = [&](const DenseProduct& product, double seconds, std::size_t least) {
-    Replay replay(launches_for(bench),
-                  [&](int launch, void* stream) { bench.enqueue(product, launch, stream); });
+  const auto time = [&](const DenseProduct& product, double seconds, std::size_t least, int launches) {
+    Replay replay(launches, [&](int launch, void* stream) { bench.enqueue(product, launch, stream); });
     return summary(interleave({&replay}, seconds, least)[0]).median_us;
   };
-  for (std::size_t i = 0; i < products.size(); ++i) timed.push_back({i, time(*products[i], 0.0, 2)});
+  for (std::size_t i = 0; i < products.size(); ++i)
+    timed.push_back({i, time(*products[i], 0.0, 2, std::min(first_look_launches, launches_for(bench)))});
   if (timed.empty())
     throw InternalError(fmt::format("cuBLASLt has no algorithm for {}x{} at {} tokens", bench.problem().rows,
                                     bench.problem().cols, bench.problem().tokens));
   const auto faster = [](const Timed& a, const Timed& b) { return a.us < b.us; };
   std::sort(timed.begin(), timed.end(), faster);
   timed.resize(std::min(timed.size(), finalists));
-  for (Timed& one : timed) one.us = time(*products[one.product], 0.01, 5);
+  for (Timed& one : timed) one.us = time(*products[one.product], 0.01, 5, launches_for(bench));
   std::sort(timed.begin(), timed.end(), faster);
   return {std::move(products[timed.front().product]), timed.front().us, static_cast<int>(products.size())};
 }

@@ -1,8 +1,11 @@
 // GPUs: one blob per matrix, whose work is dealt to the SMs when it is packed.
 #include <algorithm>
+#include <cstring>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "compiler/family/family.h"
+#include "compiler/pack/gpu/kept_rows.h"
 #include "compiler/pack/pack.h"
 #include "compiler/select/candidates_gpu.h"
 #include "plan/formats/layout.h"
@@ -45,8 +48,23 @@ class GpuLayerFamily final : public LayerFamily {
   }
 
   Packing pack_dense(std::int64_t& nnz) override {
-    Packing packing = compiler::pack_dense(in_.weight, in_.options.dtype, kernels::Arithmetic::fp32, nnz);
-    packing.arithmetic = in_.options.dtype == DType::fp32 ? PlanArithmetic::fp32 : PlanArithmetic::mma;
+    const DType dtype = in_.options.dtype;
+    if (dtype == DType::fp32) return compiler::pack_dense(in_.weight, dtype, kernels::Arithmetic::fp32, nnz);
+    const auto [rows, cols] = std::pair(in_.weight.rows, in_.weight.cols);
+    std::vector<std::byte> data(formats::round_up(static_cast<std::size_t>(rows * cols) * 2, 64) +
+                                formats::segment_overread);
+    std::int64_t kept = 0;
+#pragma omp parallel for schedule(static) num_threads(in_.options.threads) reduction(+ : kept)
+    for (std::int64_t r = 0; r < rows; ++r)
+      for (std::int64_t c = 0; c < cols; ++c) {
+        const std::uint16_t bits = half_bits(in_.weight, dtype, r, c);
+        std::memcpy(data.data() + static_cast<std::size_t>(r * cols + c) * 2, &bits, 2);
+        kept += bits != 0 ? 1 : 0;
+      }
+    nnz = kept;
+    Packing packing;
+    packing.arithmetic = PlanArithmetic::mma;
+    packing.data = Blob::own(std::move(data));
     return packing;
   }
 

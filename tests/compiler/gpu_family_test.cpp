@@ -1,0 +1,87 @@
+// The CUDA device family's half of the compiler, without a GPU.
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "compiler/family/family.h"
+#include "cross/analysis.h"
+
+namespace cross::compiler {
+namespace {
+
+/// Dense plans hold W rounded to their dtype: fp16 is not bf16.
+TEST(GpuFamily, DenseWeightsAreRoundedToThePlansType) {
+  const std::vector<float> values = {1.0f, 0.0f, -0.0f, 1.00390625f, 3.14159f, -70000.0f};
+  const MatrixView weight{DType::fp32, 2, 3, reinterpret_cast<const std::byte*>(values.data())};
+  const CostProfile profile;
+  const GpuFamily gpu;
+  for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
+    CompileOptions options;
+    options.dtype = dtype;
+    options.threads = 2;
+    std::int64_t kept = 0;
+    const Packing packing = make_gpu_family({weight, options, profile}, gpu)->pack_dense(kept);
+    EXPECT_EQ(kept, 5);
+    EXPECT_TRUE(packing.dense());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      std::uint32_t bits = 0;
+      std::memcpy(&bits, packing.data.bytes.data() + i * size_of(dtype), size_of(dtype));
+      EXPECT_EQ(bits, bits_from_float(values[i], dtype)) << name_of(dtype) << " element " << i;
+    }
+  }
+}
+
+/// Prices for two formats and dense: what is enumerated, priced and dropped.
+TEST(GpuFamily, PricesEveryFormatAtEveryTokenCount) {
+  std::vector<std::uint16_t> bits(64 * 64, 0x3f80);
+  const MatrixView weight{DType::bf16, 64, 64, reinterpret_cast<const std::byte*>(bits.data())};
+  CostProfile profile;
+  GpuFamily gpu;
+  for (const Format format : gpu_formats) {
+    gpu.max_tokens[format] = 16;
+    for (const std::int64_t tokens : {1, 16})
+      profile.curves.push_back(
+          {std::string(name_of(format)) + ".decode", "mma", tokens, 64, 64, {{1.0, 1.0, 0}}});
+    profile.curves.push_back({std::string(name_of(format)) + ".expand", "mma", 1, 64, 64, {{1.0, 2.0, 0}}});
+  }
+  profile.curves.push_back({"dense.cublaslt", "mma", 1, 64, 64, {{1.0, 3.0, 0}}});
+  profile.curves.push_back({"dense.cublaslt", "mma", 128, 64, 64, {{1.0, 3.0, 0}}});
+  CompileOptions options;
+  options.dtype = DType::bf16;
+  options.tokens = {1, 128};
+  options.threads = 1;
+  const auto family = make_gpu_family({weight, options, profile}, gpu);
+  const CandidateSet set = family->enumerate(analyse(weight, {DType::bf16}));
+  ASSERT_EQ(set.candidates.size(), std::size(gpu_formats));
+  for (const LayoutCandidate& candidate : set.candidates) {
+    if (!candidate.dropped.empty()) {
+      EXPECT_FALSE(
+          gpu_format_refuses(weight, DType::bf16, candidate.layout.panels[0].segments[0].format).empty())
+          << candidate.name << ": " << candidate.dropped;
+      continue;
+    }
+    ASSERT_EQ(candidate.shapes.size(), 2u);
+    EXPECT_EQ(candidate.shapes[0].shape, "decode");
+    EXPECT_NEAR(candidate.shapes[0].predicted_us, 4.096, 1e-9);
+    EXPECT_EQ(candidate.shapes[1].shape, "expand");
+    EXPECT_NEAR(candidate.shapes[1].predicted_us, 5 * 4.096, 1e-9);
+  }
+}
+
+/// Without a price for some token count a format cannot serve a plan that names it.
+TEST(GpuFamily, FormatsWithoutAPriceAreDroppedWithAReason) {
+  std::vector<std::uint16_t> bits(64 * 64, 0);
+  const MatrixView weight{DType::bf16, 64, 64, reinterpret_cast<const std::byte*>(bits.data())};
+  const CostProfile profile;
+  GpuFamily gpu;
+  for (const Format format : gpu_formats) gpu.max_tokens[format] = 16;
+  CompileOptions options;
+  options.dtype = DType::bf16;
+  options.tokens = {1};
+  const auto family = make_gpu_family({weight, options, profile}, gpu);
+  for (const LayoutCandidate& candidate : family->enumerate(analyse(weight, {DType::bf16})).candidates)
+    EXPECT_NE(candidate.dropped.find("no price"), std::string::npos) << candidate.dropped;
+}
+
+}  // namespace
+}  // namespace cross::compiler
