@@ -32,6 +32,8 @@ std::vector<Size> sizes(bool quick) {
 
 const std::vector<double> densities = {0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0};
 const std::vector<std::int64_t> packed_tokens = {1, 2, 4, 8, 16, 32, 64};
+/// Plans for up to so many tokens are packed for that; those for more may be packed otherwise.
+constexpr std::int64_t few_tokens = 8;
 const std::vector<std::int64_t> dense_tokens = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 2048};
 /// Beyond this many multiply-adds a dense product in fp32 takes longer than its price is worth.
 constexpr double most_fp32_work = 2e10;
@@ -53,13 +55,13 @@ class Calibration {
     profile_.source = "measured on this machine";
     list_jobs();
     // Packing one job ahead: cores and GPU work at the same time.
-    std::future<LayerPlan> next = start(0);
+    std::future<std::vector<LayerPlan>> next = start(0);
     for (std::size_t i = 0; i < jobs_.size(); ++i) {
-      LayerPlan layer = next.get();
+      std::vector<LayerPlan> layers = next.get();
       if (i + 1 < jobs_.size()) next = start(i + 1);
       step(fmt::format("{} {}x{} at density {}", jobs_[i].kernel->id(), jobs_[i].size.rows,
                        jobs_[i].size.cols, jobs_[i].density));
-      if (!layer.packings.empty()) measure(jobs_[i], layer);
+      measure(jobs_[i], layers);
     }
     for (const auto& [name, points] : samples_) add_curve(name, points);
     measure_dense(DType::bf16, "mma");
@@ -99,13 +101,13 @@ class Calibration {
     return !options_.quick || tokens == 1 || tokens == 8 || tokens == 64;
   }
 
-  std::future<LayerPlan> start(std::size_t job) {
+  std::future<std::vector<LayerPlan>> start(std::size_t job) {
     return std::async(std::launch::async, [this, job] { return pack(jobs_[job]); });
   }
 
-  /// A layer without packings where the format cannot hold the density: an i.i.d. mask, or one that keeps two
-  /// of every four for formats that need that.
-  LayerPlan pack(const Job& job) const {
+  /// Packed for few tokens, and for many where that does not run them. Empty where the format cannot hold the
+  /// density: an i.i.d. mask, or one that keeps two of every four for formats that need that.
+  std::vector<LayerPlan> pack(const Job& job) const {
     constexpr std::uint64_t seed = 3;
     const auto [rows, cols] = job.size;
     const Format format = job.kernel->format;
@@ -115,49 +117,75 @@ class Calibration {
     const auto view = [&] {
       return MatrixView{dtype, rows, cols, reinterpret_cast<const std::byte*>(bits.data())};
     };
-    LayerPlan layer;
-    layer.rows = rows;
-    layer.cols = cols;
     if (!compiler::gpu_format_refuses(view(), dtype, format).empty()) {
-      if (job.density > 0.5) return layer;
+      if (job.density > 0.5) return {};
       bits = masked_bits(dtype, rows, cols, seed, [&](std::int64_t r, std::int64_t c, std::uint32_t random) {
         return keeps_n_m(seed, r, c, random, 2, 4) &&
                keeps(static_cast<std::uint32_t>(position_hash(seed + 1, r, c)), 2 * job.density);
       });
-      if (!compiler::gpu_format_refuses(view(), dtype, format).empty()) return layer;
+      if (!compiler::gpu_format_refuses(view(), dtype, format).empty()) return {};
     }
+    std::vector<LayerPlan> layers;
+    const std::int64_t most = std::min(packed_tokens.back(), job.kernel->max_tokens);
+    for (const std::int64_t tokens : {std::min(few_tokens, most), most}) {
+      if (!layers.empty() && serves(*job.kernel, layers.back(), tokens)) break;
+      layers.push_back(pack_for(job, view(), tokens));
+    }
+    return layers;
+  }
+
+  bool serves(const kernels::cuda::GpuKernel& kernel, const LayerPlan& layer, std::int64_t tokens) const {
+    const Packing& packing = layer.packings[0];
+    const kernels::cuda::PackedMatrix matrix{packing.data.bytes.first(packing.panels[0].segments[0].bytes),
+                                             nullptr, dtype};
+    return kernel.refuses(matrix, tokens, device_.shared_bytes).empty();
+  }
+
+  LayerPlan pack_for(const Job& job, const MatrixView& weight, std::int64_t tokens) const {
     CompileOptions options;
     options.dtype = dtype;
     options.threads = threads_;
-    options.tokens = packed_tokens;
-    compiler::GpuFamily gpu{{device_.sms, device_.shared_bytes}, {{format, job.kernel->max_tokens}}};
+    options.tokens = {tokens};
+    const compiler::GpuFamily gpu{{device_.sms, device_.shared_bytes},
+                                  {{job.kernel->format, job.kernel->max_tokens}}};
     compiler::LayoutCandidate candidate;
-    candidate.layout.panels.push_back({0, static_cast<int>(rows), {{format, 0, cols, 0, 0, 0, 0}}});
+    candidate.layout.panels.push_back(
+        {0, static_cast<int>(weight.rows), {{job.kernel->format, 0, weight.cols, 0, 0, 0, 0}}});
     const CostProfile none;
+    LayerPlan layer;
+    layer.rows = weight.rows;
+    layer.cols = weight.cols;
     layer.packings.push_back(
-        compiler::make_gpu_family({view(), options, none}, gpu)->pack(candidate, layer.nnz));
+        compiler::make_gpu_family({weight, options, none}, gpu)->pack(candidate, layer.nnz));
     layer.variants.emplace_back();
-    layer.variants[0].tokens = 1;
+    layer.variants[0].tokens = tokens;
     layer.variants[0].shape = "decode";
     return layer;
   }
 
-  void measure(const Job& job, LayerPlan& layer) {
+  void measure(const Job& job, std::vector<LayerPlan>& layers) {
     const std::string format(name_of(job.kernel->format));
-    TimedLayer timed(layer, dtype, device_, measurer_.library());
-    // The most tokens first, so that buffers grow once.
-    for (auto tokens = packed_tokens.rbegin(); tokens != packed_tokens.rend(); ++tokens)
-      if (*tokens <= job.kernel->max_tokens && wanted(*tokens))
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      LayerPlan& layer = layers[i];
+      const std::int64_t most = layer.variants[0].tokens;
+      TimedLayer timed(layer, dtype, device_, measurer_.library());
+      // The most tokens first, so that buffers grow once.
+      for (auto tokens = packed_tokens.rbegin(); tokens != packed_tokens.rend(); ++tokens) {
+        if (*tokens > job.kernel->max_tokens || !wanted(*tokens)) continue;
+        if (layers.size() > 1 && (i == 0) != (*tokens <= few_tokens)) continue;
+        if (*tokens > most && !serves(*job.kernel, layer, *tokens)) continue;
         samples_[{format + ".decode", *tokens, job.size.rows, job.size.cols}][job.density] =
             time(layer, timed, *tokens, "decode");
-    if (job.kernel->expand == nullptr) return;
-    // What a run by expansion costs beyond its dense product.
-    const auto dense = measurer_.dense("cublaslt", dtype, job.size.rows, job.size.cols, false, 1);
-    layer.variants[0].library = "cublaslt";
-    layer.variants[0].algorithm = dense.algorithm;
-    auto times = time(layer, timed, 1, "expand");
-    times.median_us = std::max(times.median_us - dense.us, 0.1);
-    samples_[{format + ".expand", 1, job.size.rows, job.size.cols}][job.density] = times;
+      }
+      if (job.kernel->expand == nullptr || i > 0) continue;
+      // What a run by expansion costs beyond its dense product.
+      const auto dense = measurer_.dense("cublaslt", dtype, job.size.rows, job.size.cols, false, 1);
+      layer.variants[0].library = "cublaslt";
+      layer.variants[0].algorithm = dense.algorithm;
+      auto times = time(layer, timed, 1, "expand");
+      times.median_us = std::max(times.median_us - dense.us, 0.1);
+      samples_[{format + ".expand", 1, job.size.rows, job.size.cols}][job.density] = times;
+    }
   }
 
   cross::cuda::Times time(LayerPlan& layer, TimedLayer& timed, std::int64_t tokens, const char* shape) const {
