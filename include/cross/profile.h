@@ -57,8 +57,8 @@ struct CostProfile {
   std::optional<double> price(std::string_view kernel, std::string_view arithmetic, double density,
                               std::int64_t tokens) const;
   /// µs of a whole product. Curves without a size: price · elements. Else bilinear in (rows, cols) between
-  /// the measured sizes, which form a grid: exact for times a + b·rows + c·cols + d·rows·cols. Below the least
-  /// size as there, above the largest along the last slope.
+  /// the measured sizes, which form a grid: exact for times a + b·rows + c·cols + d·rows·cols. Below the
+  /// least size as there, above the largest along the last slope.
   std::optional<double> time_us(std::string_view kernel, std::string_view arithmetic, double density,
                                 std::int64_t tokens, std::int64_t rows, std::int64_t cols) const;
   /// Median spread of all points: the least half-width of the swing band that makes sense.

@@ -1,12 +1,12 @@
 // The order of weights in the lists of delta8.
+#include "compiler/pack/gpu/conflict_free.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
 #include <random>
 #include <vector>
-
-#include "compiler/pack/gpu/conflict_free.h"
 
 namespace cross::compiler {
 namespace {
