@@ -4,6 +4,7 @@
 #include <cstring>
 #include <exception>
 
+#include "base/huge_pages.h"
 #include "compiler/pack/pack.h"
 
 namespace cross::compiler {
@@ -76,6 +77,7 @@ Packing pack_layout(const MatrixView& weight, DType plan_dtype, std::span<const 
       // One allocation instead of doublings, which would hold the output twice.
       data.reserve(packed[0].bytes.size() * (packing.panels.size() + 1) * 17 / 16 +
                    formats::segment_overread);
+      base::prefer_huge_pages(data.data(), data.capacity());
     }
     for (std::size_t p = 0; p < here; ++p) {
       for (Segment& s : packing.panels[first + p].segments) s.offset += data.size();

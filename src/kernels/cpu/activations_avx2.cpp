@@ -262,10 +262,9 @@ inline __m256 finish(const EpilogueArgs& a, __m256 value, __m256 bias) {
   return activate(a.activation, a.bias != nullptr ? _mm256_add_ps(value, bias) : value);
 }
 
-/// The most frequent epilogue: fp32, rows in order, at most a bias.
+/// The most frequent epilogue: rows in order, at most a bias.
 inline bool plain(const EpilogueArgs& a) {
-  return a.y_dtype == DType::fp32 && a.row_map == nullptr && a.residual == nullptr &&
-         a.activation == Activation::none;
+  return a.row_map == nullptr && a.residual == nullptr && a.activation == Activation::none;
 }
 
 /// Rows [row, row + 8) of eight tokens, from accumulators with tokens contiguous.
@@ -282,15 +281,53 @@ inline void store_8x8(const EpilogueArgs& a, int row, int token) {
       tile[i] = i < count ? _mm256_load_ps(acc + i * a.row_stride) : _mm256_setzero_ps();
   }
   transpose(tile);
-  if (count == 8 && token + 8 <= a.tokens && plain(a)) {
-    float* y = reinterpret_cast<float*>(a.y) + token * a.y_stride + a.first_row + row;
-    CROSS_UNROLL
-    for (int i = 0; i < 8; ++i)
-      _mm256_storeu_ps(y + i * a.y_stride, a.bias != nullptr ? _mm256_add_ps(tile[i], bias) : tile[i]);
-    return;
-  }
   const int tokens = a.tokens - token < 8 ? a.tokens - token : 8;
   for (int i = 0; i < tokens; ++i) store_row(a, token + i, row, count, finish(a, tile[i], bias));
+}
+
+/// Rows [row, row + 8) of eight tokens, bias added: row[i] of token i.
+inline void load_8x8(const EpilogueArgs& a, int row, int token, __m256 (&tile)[8]) {
+  const float* acc = a.acc + row * a.row_stride + token;
+  CROSS_UNROLL
+  for (int i = 0; i < 8; ++i) tile[i] = _mm256_load_ps(acc + i * a.row_stride);
+  transpose(tile);
+  if (a.bias == nullptr) return;
+  const __m256 bias = _mm256_loadu_ps(a.bias + row);
+  CROSS_UNROLL
+  for (int i = 0; i < 8; ++i) tile[i] = _mm256_add_ps(tile[i], bias);
+}
+
+/// A whole cache line of y (16 rows in fp32, 32 in bf16) of eight tokens, plain. Tokens are a multiple of 4
+/// KiB apart as a rule and share a cache set: a line must be filled at once, or it leaves L1 before its
+/// second half comes.
+inline void store_line_fp32(const EpilogueArgs& a, int row, int token) {
+  __m256 low[8], high[8];
+  load_8x8(a, row, token, low);
+  load_8x8(a, row + 8, token, high);
+  float* y = reinterpret_cast<float*>(a.y) + token * a.y_stride + a.first_row + row;
+  CROSS_UNROLL
+  for (int i = 0; i < 8; ++i) {
+    _mm256_storeu_ps(y + i * a.y_stride, low[i]);
+    _mm256_storeu_ps(y + i * a.y_stride + 8, high[i]);
+  }
+}
+
+inline void store_line_bf16(const EpilogueArgs& a, int row, int token) {
+  __m256i staged[2][8];
+  CROSS_UNROLL
+  for (int half = 0; half < 2; ++half) {
+    __m256 low[8], high[8];
+    load_8x8(a, row + 16 * half, token, low);
+    load_8x8(a, row + 16 * half + 8, token, high);
+    CROSS_UNROLL
+    for (int i = 0; i < 8; ++i) staged[half][i] = _mm256_set_m128i(to_bf16(high[i]), to_bf16(low[i]));
+  }
+  auto* y = reinterpret_cast<std::uint16_t*>(a.y) + token * a.y_stride + a.first_row + row;
+  CROSS_UNROLL
+  for (int i = 0; i < 8; ++i) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + i * a.y_stride), staged[0][i]);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + i * a.y_stride + 16), staged[1][i]);
+  }
 }
 
 void epilogue(const EpilogueArgs& a) {
@@ -306,8 +343,13 @@ void epilogue(const EpilogueArgs& a) {
   // A cache line of y (16 fp32 rows, 32 bf16 rows) is filled while it is in L1; see pack_tile.
   const int line = a.y_dtype == DType::fp32 ? 16 : 32;
   for (int row = 0; row < a.rows; row += line)
-    for (int token = 0; token < a.tokens; token += 8)
+    for (int token = 0; token < a.tokens; token += 8) {
+      if (plain(a) && row + line <= a.rows && token + 8 <= a.tokens) {
+        a.y_dtype == DType::fp32 ? store_line_fp32(a, row, token) : store_line_bf16(a, row, token);
+        continue;
+      }
       for (int part = row; part < row + line && part < a.rows; part += 8) store_8x8(a, part, token);
+    }
 }
 
 template <Arithmetic arithmetic>

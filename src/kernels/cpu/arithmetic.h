@@ -31,9 +31,13 @@ struct Fp32Arithmetic {
   static typename S::F load_values(const Value* values, int count) { return S::load_first(values, count); }
   using Spread = typename S::F;
   static Spread spread(const Column* values, std::uint32_t mask) { return S::expand(values, mask); }
-  static typename S::F dot(Spread w, const std::byte* x, std::int64_t column, typename S::F sum) {
-    return S::fma(w, S::load_unaligned(reinterpret_cast<const float*>(x) + column), sum);
+  static Spread load_columns(const std::byte* x, std::int64_t column) {
+    return S::load_unaligned(reinterpret_cast<const float*>(x) + column);
   }
+  static void store_columns(std::byte* to, std::int64_t column, Spread value) {
+    S::store(reinterpret_cast<float*>(to) + column, value);
+  }
+  static typename S::F dot(Spread w, Spread x, typename S::F sum) { return S::fma(w, x, sum); }
 };
 
 /// bf16 weights widened on the way into the multiplier; activations are fp32 slots.

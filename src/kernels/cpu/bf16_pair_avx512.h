@@ -36,15 +36,18 @@ struct PairArithmetic {
 
   using Spread = __m512i;
   static Spread spread(const Column* values, std::uint32_t mask) {
-    return _mm512_maskz_expand_epi16(mask, _mm512_loadu_si512(values));
+    return _mm512_mask_expand_epi16(cleared<__m512i>(), mask, in_register(_mm512_loadu_si512(values)));
   }
   static __m512 expand(const Column* values, std::uint32_t mask) {
     return _mm512_castsi512_ps(spread(values, mask));
   }
-  static __m512 dot(Spread w, const std::byte* x, std::int64_t column, __m512 sum) {
-    const auto* at = reinterpret_cast<const std::uint16_t*>(x) + column;
-    return _mm512_dpbf16_ps(sum, pairs(w), pairs(_mm512_loadu_si512(at)));
+  static Spread load_columns(const std::byte* x, std::int64_t column) {
+    return _mm512_loadu_si512(reinterpret_cast<const std::uint16_t*>(x) + column);
   }
+  static void store_columns(std::byte* to, std::int64_t column, Spread value) {
+    _mm512_store_si512(reinterpret_cast<std::uint16_t*>(to) + column, value);
+  }
+  static __m512 dot(Spread w, Spread x, __m512 sum) { return _mm512_dpbf16_ps(sum, pairs(w), pairs(x)); }
 };
 
 }  // namespace cross::kernels::avx512

@@ -40,6 +40,8 @@ struct Simd {
   static constexpr int max_vectors = 8;  ///< a token tile of 64
   static constexpr int interleaved_step =
       2;  ///< vectors at once with four rows: 8 accumulators + 2 X + 4 W of 16
+  static constexpr int dot_rows = 1;
+  static constexpr int dot_rows_many_tokens = 1;
   using F = __m256;
 
   static F zero() { return _mm256_setzero_ps(); }

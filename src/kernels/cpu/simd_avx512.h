@@ -12,10 +12,33 @@
 
 namespace cross::kernels::avx512 {
 
+/// Keeps the compiler from folding a load into the instruction that uses it. vexpand with a memory operand is
+/// microcode on Zen 4: it took 4 times as long as a load and the register form.
+template <class Vector>
+inline Vector in_register(Vector v) {
+#ifndef CROSS_EMULATE_AVX512
+  asm("" : "+v"(v));
+#endif
+  return v;
+}
+
+/// A zero that the compiler takes for any value. vexpand waits for its old destination even when it zeroes
+/// what is masked out (5 clocks on Zen 4 and 5), so it gets a fresh destination to merge into.
+template <class Vector>
+inline Vector cleared() {
+  return in_register(Vector{});
+}
+
+inline __m512 expand_ps(std::uint32_t mask, __m512 values) {
+  return _mm512_mask_expand_ps(cleared<__m512>(), static_cast<__mmask16>(mask), in_register(values));
+}
+
 struct Simd {
   static constexpr int lanes = 16;
   static constexpr int max_vectors = 4;       ///< a token tile of 64
   static constexpr int interleaved_step = 4;  ///< 16 accumulators + 4 X + 4 W of 32 registers
+  static constexpr int dot_rows = 4;          ///< of bitmap.dot, up to 4 tokens: 16 accumulators + 4 W + X
+  static constexpr int dot_rows_many_tokens = 3;  ///< with 8: 24 accumulators + 3 W + X
   using F = __m512;
 
   static F zero() { return _mm512_setzero_ps(); }
@@ -35,11 +58,9 @@ struct Simd {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(packed), 16));
   }
 
-  static F expand(const float* values, unsigned mask) {
-    return _mm512_maskz_expand_ps(static_cast<__mmask16>(mask), _mm512_loadu_ps(values));
-  }
+  static F expand(const float* values, unsigned mask) { return expand_ps(mask, _mm512_loadu_ps(values)); }
   static F expand_bf16(const std::uint16_t* values, unsigned mask) {
-    return _mm512_maskz_expand_ps(static_cast<__mmask16>(mask), load_bf16(values));
+    return expand_ps(mask, load_bf16(values));
   }
 
   /// The first `count` of sixteen values, zeros after them.

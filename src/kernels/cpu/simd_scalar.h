@@ -12,6 +12,8 @@ struct Simd {
   static constexpr int lanes = 8;
   static constexpr int max_vectors = 8;
   static constexpr int interleaved_step = 2;
+  static constexpr int dot_rows = 1;
+  static constexpr int dot_rows_many_tokens = 1;
   struct F {
     float lane[lanes];
   };

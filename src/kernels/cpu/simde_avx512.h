@@ -12,8 +12,9 @@
 namespace cross::kernels::avx512 {
 
 template <class T>
-inline simde__m512i expand_lanes(std::uint64_t mask, const T* packed) {
-  T out[64 / sizeof(T)] = {};
+inline simde__m512i expand_lanes(simde__m512i other, std::uint64_t mask, const T* packed) {
+  T out[64 / sizeof(T)];
+  std::memcpy(out, &other, 64);
   for (std::size_t i = 0; i < 64 / sizeof(T); ++i)
     if (((mask >> i) & 1u) != 0) out[i] = *packed++;
   simde__m512i result;
@@ -21,16 +22,16 @@ inline simde__m512i expand_lanes(std::uint64_t mask, const T* packed) {
   return result;
 }
 
-inline simde__m512 emulated_expand_ps(simde__mmask16 mask, simde__m512 value) {
+inline simde__m512 emulated_expand_ps(simde__m512 other, simde__mmask16 mask, simde__m512 value) {
   std::uint32_t lanes[16];
   std::memcpy(lanes, &value, 64);
-  return simde_mm512_castsi512_ps(expand_lanes(mask, lanes));
+  return simde_mm512_castsi512_ps(expand_lanes(simde_mm512_castps_si512(other), mask, lanes));
 }
 
-inline simde__m512i emulated_expand_epi16(simde__mmask32 mask, simde__m512i value) {
+inline simde__m512i emulated_expand_epi16(simde__m512i other, simde__mmask32 mask, simde__m512i value) {
   std::uint16_t lanes[32];
   std::memcpy(lanes, &value, 64);
-  return expand_lanes(mask, lanes);
+  return expand_lanes(other, mask, lanes);
 }
 
 inline simde__m512i emulated_cvtepu16_epi32(simde__m256i value) {
@@ -71,6 +72,6 @@ inline simde__m512i emulated_cvtepu8_epi32(__m128i value) {
 #define _mm512_maskz_loadu_epi32 emulated_maskz_loadu_epi32
 #define _mm512_maskz_loadu_ps emulated_maskz_loadu_ps
 #define _mm512_cvtepu8_epi32 emulated_cvtepu8_epi32
-#define _mm512_maskz_expand_ps emulated_expand_ps
-#define _mm512_maskz_expand_epi16 emulated_expand_epi16
+#define _mm512_mask_expand_ps emulated_expand_ps
+#define _mm512_mask_expand_epi16 emulated_expand_epi16
 #define _mm512_cvtepu16_epi32 emulated_cvtepu16_epi32

@@ -52,8 +52,14 @@ static const std::byte* index8_tile(const TileArgs& a) {
   const auto* value = reinterpret_cast<const Value*>(offset + padded4(entries));
   const std::byte* end = reinterpret_cast<const std::byte*>(value) + padded4(entries * sizeof(Value));
   const auto* x = reinterpret_cast<const float*>(a.x);
+  // The slice of X that this tile multiplies next. It is read in no order that hardware would foresee, and
+  // with many columns it comes from L3: every row asks for its share of it.
+  const std::byte* next_slice = a.x + k_block_elements * width * static_cast<int>(sizeof(float));
+  const int next_lines =
+      static_cast<int>(k_block_elements * width / floats_per_line + a.rows - 1) / (a.rows < 1 ? 1 : a.rows);
 
   for (int i = 0; i < a.rows && count[i] != 0; ++i) {
+    for (int line = 0; line < next_lines; ++line, next_slice += 64) __builtin_prefetch(next_slice, 0, 2);
     float* acc = a.acc + row_of[i] * width;
     if constexpr (Vectors >= 4) {
       // Rows out of order defeat the hardware's prefetching of accumulators. Past the last row this reads
@@ -87,7 +93,11 @@ static const std::byte* index8_tile(const TileArgs& a) {
       CROSS_UNROLL
       for (int v = 0; v < Vectors; ++v) sum[0][v] = A::multiply_add(w, S::load(at + v * S::lanes), sum[0][v]);
     }
-    __builtin_prefetch(reinterpret_cast<const std::byte*>(value) + prefetch_bytes);
+    // Narrow tiles wait for weights: they ask for as many lines as this list took. In wide ones that costs
+    // more than it gives.
+    const auto* coming = reinterpret_cast<const std::byte*>(row_end) + prefetch_bytes;
+    const int lines = Vectors > 2 ? 1 : (count[i] * static_cast<int>(sizeof(Value)) + 63) / 64;
+    for (int line = 0; line < lines; ++line) __builtin_prefetch(coming + line * 64, 0, 2);
     __builtin_prefetch(offset + prefetch_bytes);
     CROSS_UNROLL
     for (int v = 0; v < Vectors; ++v) {

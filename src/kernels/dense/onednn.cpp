@@ -5,6 +5,7 @@
 #include <oneapi/dnnl/dnnl.hpp>
 #include <unordered_map>
 
+#include "base/huge_pages.h"
 #include "cross/error.h"
 #include "kernels/dense/dense_product.h"
 #include "kernels/dense/libraries.h"
@@ -96,6 +97,7 @@ class OneDnnProduct final : public DenseProduct {
   void load_weights() {
     const auto& p = problem_;
     const std::size_t size = weights_.get_desc().get_size();
+    base::prefer_huge_pages(weights_.get_data_handle(), size);
     if (p.weights == nullptr) {
       // Timing only: 1/64-ish values without zeros, NaNs or subnormals in either dtype.
       std::fill_n(static_cast<std::uint32_t*>(weights_.get_data_handle()), size / 4, 0x3c803c80u);

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/huge_pages.h"
 #include "kernels/dense/dense_product.h"
 #include "kernels/dense/libraries.h"
 #include "kernels/dense/widen.h"
@@ -19,6 +20,7 @@ class OpenBlasProduct final : public DenseProduct {
     const auto count = static_cast<std::size_t>(p.rows * p.cols);
     weights_.reset(static_cast<float*>(std::aligned_alloc(64, (count * 4 + 63) / 64 * 64)));
     if (weights_ == nullptr) throw std::bad_alloc();
+    base::prefer_huge_pages(weights_.get(), count * 4);
     if (p.weights == nullptr)
       std::fill_n(weights_.get(), count, 1.0f / 64);
     else if (widened())
