@@ -10,45 +10,12 @@
 #pragma once
 
 #include "kernels/cuda/delta_activations.cuh"
-#include "kernels/cuda/epilogue.cuh"
-#include "kernels/cuda/gpu_kernel.h"
+#include "kernels/cuda/delta_params.cuh"
+#include "kernels/cuda/delta_sums.cuh"
 #include "kernels/cuda/ptx.cuh"
 #include "plan/formats/gpu/delta.h"
 
 namespace cross::kernels::cuda::CROSS_GPU_ARCH {
-
-using formats::gpu::delta_block_bytes;
-using formats::gpu::delta_max_ctas;
-using formats::gpu::delta_steps_bytes;
-using formats::gpu::delta_tile_rows;
-using formats::gpu::delta_warp_begin;
-using formats::gpu::delta_warps;
-using formats::gpu::DeltaDirectory;
-
-/// Everything a launch needs; the CTAs' first blocks travel in it so that the first loads wait for no other.
-template <class T>
-struct DeltaParams {
-  const std::byte* stream;
-  const std::byte* directory;
-  const std::int32_t* part_rows;
-  const T* x;
-  float* partial;          ///< [ctas][8 · part_tiles][pad], slices > 1 only
-  std::uint32_t* arrived;  ///< [parts], zero between runs
-  EpilogueArgs<T> epilogue;
-  std::int64_t cols;
-  std::int32_t tokens, slices, extent, part_tiles, max_pieces;
-  std::uint32_t cta_block[delta_max_ctas + 1];
-};
-
-/// Shared memory, in this order: X, sums of pieces, the CTA's directory, the part's rows.
-struct DeltaShared {
-  std::uint32_t slots, directory, rows, bytes;
-  __host__ __device__ DeltaShared(int bits, int pad, int extent, int max_pieces, int part_tiles)
-      : slots(static_cast<std::uint32_t>(delta_x_bytes(bits, pad, extent))),
-        directory(slots + static_cast<std::uint32_t>(max_pieces * delta_tile_rows * pad * 4)),
-        rows(directory + DeltaDirectory(max_pieces, part_tiles).bytes),
-        bytes(rows + static_cast<std::uint32_t>(part_tiles * delta_tile_rows * 4)) {}
-};
 
 /// A lane's share of a block.
 template <int bits>
@@ -344,115 +311,6 @@ __device__ __forceinline__ void copy_table(std::uint32_t shared, const std::byte
     copy16_async(shared + i, from + i, policy);
 }
 
-/// Neighbouring tokens of a row that a thread adds up at a time.
-template <int width>
-struct TokenSums {
-  float v[width] = {};
-
-  __device__ void add(const TokenSums& other) {
-#pragma unroll
-    for (int i = 0; i < width; ++i) v[i] += other.v[i];
-  }
-  __device__ static TokenSums from_shared(const float* at) {
-    TokenSums s;
-    if constexpr (width == 4) {
-      const float4 four = *reinterpret_cast<const float4*>(at);
-      s.v[0] = four.x, s.v[1] = four.y, s.v[2] = four.z, s.v[3] = four.w;
-    } else {
-      s.v[0] = *at;
-    }
-    return s;
-  }
-  __device__ static TokenSums from_global(const float* at) {
-    TokenSums s;
-    if constexpr (width == 4) {
-      const float4 four = __ldcg(reinterpret_cast<const float4*>(at));
-      s.v[0] = four.x, s.v[1] = four.y, s.v[2] = four.z, s.v[3] = four.w;
-    } else {
-      s.v[0] = __ldcg(at);
-    }
-    return s;
-  }
-  __device__ void to_global(float* at) const {
-    if constexpr (width == 4)
-      __stcg(reinterpret_cast<float4*>(at), make_float4(v[0], v[1], v[2], v[3]));
-    else
-      __stcg(at, v[0]);
-  }
-  template <class T>
-  __device__ void to_output(const EpilogueArgs<T>& epilogue, std::int32_t row, int token, int tokens) const {
-#pragma unroll
-    for (int i = 0; i < width; ++i)
-      if (token + i < tokens) store_output(epilogue, row, token + i, v[i]);
-  }
-};
-
-/// Adds the pieces of every row of the CTA, in the order of columns: outputs if K is in one slice, else
-/// partial sums.
-template <class T, int pad>
-__device__ void add_pieces(const DeltaParams<T>& p, const std::byte* shared, const DeltaShared& places) {
-  constexpr int width = pad == 1 ? 1 : 4, per_row = pad / width;
-  const DeltaDirectory layout(p.max_pieces, p.part_tiles);
-  const auto* slots = reinterpret_cast<const float*>(shared + places.slots);
-  const auto* tile_piece =
-      reinterpret_cast<const std::uint16_t*>(shared + places.directory + layout.tile_piece);
-  const auto* row_place =
-      reinterpret_cast<const std::uint16_t*>(shared + places.directory + layout.row_place);
-  const auto* part_rows = reinterpret_cast<const std::int32_t*>(shared + places.rows);
-  const int rows = p.part_tiles * delta_tile_rows;
-  float* partial = p.partial + static_cast<std::int64_t>(blockIdx.x) * rows * pad;
-  for (int i = static_cast<int>(threadIdx.x); i < rows * per_row; i += static_cast<int>(blockDim.x)) {
-    const int r = i / per_row, token = i % per_row * width;
-    const int place = row_place[r];
-    if (place == formats::gpu::delta_no_row || token >= p.tokens) continue;
-    const int tile = place / delta_tile_rows, end = tile_piece[tile + 1];
-    TokenSums<width> sums;
-    for (int piece = tile_piece[tile]; piece < end; ++piece)
-      sums.add(TokenSums<width>::from_shared(
-          slots + (piece * delta_tile_rows + place % delta_tile_rows) * pad + token));
-    if (p.slices == 1)
-      sums.to_output(p.epilogue, part_rows[r], token, p.tokens);
-    else
-      sums.to_global(partial + i * width);
-  }
-}
-
-/// The last CTA of a part to arrive adds its slices, in order.
-template <class T, int pad>
-__device__ void add_slices(const DeltaParams<T>& p, const std::int32_t* part_rows) {
-  constexpr int width = pad == 1 ? 1 : 4, per_row = pad / width;
-  __shared__ bool last;
-  __syncthreads();
-  const int part = static_cast<int>(blockIdx.x) / p.slices;
-  if (threadIdx.x == 0) {
-    __threadfence();  // with the barriers around it: for all threads of the CTA
-    last = atomicAdd(p.arrived + part, 1u) == static_cast<std::uint32_t>(p.slices - 1);
-    if (last) p.arrived[part] = 0;
-    __threadfence();
-  }
-  __syncthreads();
-  if (!last) return;
-  const int rows = p.part_tiles * delta_tile_rows;
-  const std::int64_t pitch = static_cast<std::int64_t>(rows) * pad;
-  const float* first = p.partial + part * p.slices * pitch;
-  for (int i = static_cast<int>(threadIdx.x); i < rows * per_row; i += static_cast<int>(blockDim.x)) {
-    const int r = i / per_row, token = i % per_row * width;
-    if (part_rows[r] < 0 || token >= p.tokens) continue;
-    TokenSums<width> sums;
-    for (int slice = 0; slice < p.slices; slice += 4) {
-      TokenSums<width> four[4];
-#pragma unroll
-      for (int s = 0; s < 4; ++s)
-        if (slice + s < p.slices)
-          four[s] = TokenSums<width>::from_global(first + (slice + s) * pitch + i * width);
-#pragma unroll
-      for (int s = 0; s < 4; ++s)
-        if (slice + s < p.slices) sums.add(four[s]);
-    }
-    sums.to_output(p.epilogue, part_rows[r], token, p.tokens);
-  }
-}
-
 template <class T, int bits, int pad, int group>
 __global__ void __launch_bounds__(delta_warps * 32, 1)
     delta_kernel(const __grid_constant__ DeltaParams<T> p) {
@@ -464,13 +322,14 @@ __global__ void __launch_bounds__(delta_warps * 32, 1)
   const int rows = p.part_tiles * delta_tile_rows;
 
   DeltaWarp<T, bits, pad, group> work(p, shared, places);
-  work.prefetch();
+  // Tables first: behind the weights of all SMs they would come microseconds later.
   copy_table(shared_address(shared) + places.directory,
              p.directory + static_cast<std::size_t>(blockIdx.x) * directory_bytes, directory_bytes);
   copy_table(shared_address(shared) + places.rows,
              reinterpret_cast<const std::byte*>(p.part_rows + part * rows),
              static_cast<std::uint32_t>(rows) * 4);
   commit_copies();
+  work.prefetch();
   wait_for_predecessor();
   const std::int64_t k_begin = static_cast<std::int64_t>(slice) * p.extent;
   const int extent = static_cast<int>(min(static_cast<std::int64_t>(p.extent), p.cols - k_begin));

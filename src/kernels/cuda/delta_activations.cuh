@@ -4,11 +4,10 @@
 // value four times. Sixteen tokens are two such rows, one a plane.
 //
 //   delta4   128 bytes a column, so that lanes never meet in a bank whatever their columns: eight copies of
-//   the row for
-//            the eight lanes of an ldmatrix phase; 32 copies of the fp32 value; four copies of each of two
-//            planes, which lanes read in opposite order.
+//            the row for the eight lanes of an ldmatrix phase; 32 copies of the fp32 value; four copies of
+//            each of two planes, which lanes read in opposite order.
 //   delta8   planes of rows at their positions: the packer has seen to it that eight lanes stand at eight
-//   banks.
+//            different banks.
 #pragma once
 
 #include "kernels/cuda/ptx.cuh"

@@ -11,6 +11,7 @@
 
 #include "kernels/cuda/delta.cuh"
 #include "kernels/cuda/delta_expand.cuh"
+#include "kernels/cuda/gpu_kernel.h"
 #include "kernels/cuda/launch.h"
 
 namespace cross::kernels::cuda::CROSS_GPU_ARCH {

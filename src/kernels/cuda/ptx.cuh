@@ -163,6 +163,13 @@ __device__ __forceinline__ void mma_dense(float (&d)[4], const std::uint32_t (&a
   }
 }
 
+/// Adds one and returns what was there; orders what this thread saw and wrote before it, and what it reads after it.
+__device__ __forceinline__ std::uint32_t arrive(std::uint32_t* counter) {
+  std::uint32_t before;
+  asm volatile("atom.add.acq_rel.gpu.global.u32 %0, [%1], 1;" : "=r"(before) : "l"(counter) : "memory");
+  return before;
+}
+
 /// Lets the next kernel of the stream start its own prologue (sm90; nothing elsewhere).
 __device__ __forceinline__ void let_successor_start() {
 #if __CUDA_ARCH__ >= 900

@@ -20,17 +20,16 @@ std::span<const KeptWeight> quarter(const std::vector<KeptWeight>& row, int q) {
   return std::span(row).subspan(begin, end - begin);
 }
 
-/// Ascending weights with wide gaps bridged.
-DeltaList forward_list(std::span<const KeptWeight> weights) {
-  DeltaList list;
-  list.steps.reserve(weights.size() + weights.size() / 8 + 8);
-  for (const KeptWeight& weight : weights) {
-    if (!list.steps.empty())
-      while (weight.col - list.steps.back().col > reach)
-        list.steps.push_back({list.steps.back().col + reach, 0});
-    list.steps.push_back(weight);
+/// A row's ascending weights with wide gaps bridged.
+std::vector<KeptWeight> forward_walk(const std::vector<KeptWeight>& row) {
+  std::vector<KeptWeight> steps;
+  steps.reserve(row.size() + row.size() / 8 + 8);
+  for (const KeptWeight& weight : row) {
+    if (!steps.empty())
+      while (weight.col - steps.back().col > reach) steps.push_back({steps.back().col + reach, 0});
+    steps.push_back(weight);
   }
-  return list;
+  return steps;
 }
 
 /// Adds idle steps until the list has `length`: every step must move forward, so they stand in front of the
@@ -97,14 +96,24 @@ std::uint16_t DeltaTile::start(int bits, int lane, std::size_t quad) const {
   return static_cast<std::uint16_t>(list.steps[quad * delta_quad_steps - 1].col + (bits == 4 ? 1 : 0));
 }
 
+std::int64_t delta_steps(int bits, const std::vector<KeptWeight>& row) {
+  auto steps = static_cast<std::int64_t>(row.size());
+  if (bits == 4)
+    for (std::size_t i = 1; i < row.size(); ++i) steps += (row[i].col - row[i - 1].col - 1) / reach;
+  return steps;
+}
+
 DeltaTile make_delta_tile(int bits, const std::array<const std::vector<KeptWeight>*, delta_tile_rows>& rows,
                           int filled) {
   DeltaTile tile;
   if (std::all_of(rows.begin(), rows.end(), [](const auto* row) { return row->empty(); })) return tile;
   if (bits == 4) {
-    for (int lane = 0; lane < delta_lanes; ++lane)
-      tile.lists[static_cast<std::size_t>(lane)] =
-          forward_list(quarter(*rows[static_cast<std::size_t>(gather_row(lane))], gather_list(lane)));
+    std::array<std::vector<KeptWeight>, delta_tile_rows> walks;
+    for (std::size_t r = 0; r < walks.size(); ++r) walks[r] = forward_walk(*rows[r]);
+    for (int lane = 0; lane < delta_lanes; ++lane) {
+      const auto steps = quarter(walks[static_cast<std::size_t>(gather_row(lane))], gather_list(lane));
+      tile.lists[static_cast<std::size_t>(lane)].steps.assign(steps.begin(), steps.end());
+    }
   } else {
     std::array<std::vector<KeptWeight>, delta_tile_rows> placed;
     for (std::size_t r = 0; r < placed.size(); ++r) {

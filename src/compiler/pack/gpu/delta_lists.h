@@ -25,6 +25,9 @@ struct DeltaTile {
   std::uint16_t start(int bits, int lane, std::size_t quad) const;
 };
 
+/// Steps that a row takes in all its lists, bridges of delta4 included, before lists are made even.
+std::int64_t delta_steps(int bits, const std::vector<KeptWeight>& row);
+
 /// @param rows    the tile's rows: kept weights inside the slice, columns relative to it, ascending
 /// @param filled  columns of the slice rounded up to eight: where steps may stand
 DeltaTile make_delta_tile(

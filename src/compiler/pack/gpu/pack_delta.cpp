@@ -88,7 +88,7 @@ Cta pack_cta(const MatrixView& weight, DType dtype, int bits, std::span<const st
     for (int c = 0; c < extent; ++c)
       if (const std::uint16_t value = half_bits(weight, dtype, rows[i], k_begin + c); value != 0)
         kept[i].push_back({c, value});
-    count[i] = static_cast<std::int64_t>(kept[i].size());
+    count[i] = delta_steps(bits, kept[i]);
   }
   // Neighbours in this order have lists of nearly one length in this slice.
   const std::vector<std::int32_t> order = rows_by_count(count);

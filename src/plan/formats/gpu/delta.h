@@ -16,21 +16,19 @@
 //
 // Columns are counted as *positions* in the slice; step s of a list moves its lane to a position:
 //
-//   delta4   lists are quarters of the row, columns ascending. Position = column. A step moves by 1 + nibble;
-//   wider gaps
-//            are bridged by steps of value zero. Reading X without bank conflicts is the kernel's affair (it
-//            keeps copies).
-//   delta8   a step moves by a signed byte. The order inside a quarter is chosen so that the eight lanes 8i …
-//   8i + 7
-//            stand at positions that differ modulo 8; gather_position permutes columns inside eights so that
-//            storing X in that order has no conflicts either.
+//   delta4   lists are quarters of the row's steps, columns ascending; position = column. A step moves by
+//            1 + nibble; wider gaps are bridged by steps of value zero. Reading X without bank conflicts is
+//            the kernel's affair (it keeps copies).
+//   delta8   a step moves by a signed byte. The order inside a quarter is chosen so that the eight lanes
+//            8i … 8i + 7 stand at positions that differ modulo 8; gather_position permutes columns inside
+//            eights so that storing X in that order has no conflicts either.
 //
 // Values of all zero bits only move or fill; −0.0 is a value. They stand inside the slice rounded up to eight
 // columns.
 //
-//   delta4 block   u32 steps[32 lanes]: step s < 4 in bits 8 s, step 4 + s in bits 8 s + 4 ·
-//                  u16 value[32 lanes][8 steps] 640 bytes
-//   delta8 block   i8 steps[32 lanes][8] · u16 value[32 lanes][8] 768 bytes
+//   delta4 block   640 bytes: u32 steps[32 lanes], step s < 4 in bits 8 s, step 4 + s in bits 8 s + 4 ·
+//                  u16 value[32 lanes][8 steps]
+//   delta8 block   768 bytes: i8 steps[32 lanes][8] · u16 value[32 lanes][8]
 #pragma once
 
 #include <cstddef>
@@ -80,11 +78,10 @@ struct DeltaHeader : BlobHeader {
 /// it moves (delta8).
 struct DeltaDirectory {
   std::uint32_t piece_end;    ///< u32[pieces + 1]: quad after the piece's last, in the CTA; the last unused
-  std::uint32_t piece_start;  ///< u16[pieces + 1][32]: where the lists stand, see below
+  std::uint32_t piece_start;  ///< u16[pieces + 1][32]: where the lists stand, see above
   std::uint32_t warp_piece;   ///< u16[16]: the warp's first piece
   std::uint32_t tile_piece;   ///< u16[tiles + 1]: the tile's first piece; one without kept weights has none
-  std::uint32_t
-      row_place;  ///< u16[8 · tiles]: 8 · tile + row in it, for each row of the part; or delta_no_row
+  std::uint32_t row_place;  ///< u16[8 · tiles]: place 8 · tile + row of each row of the part, or delta_no_row
   std::uint32_t bytes;
 
   constexpr DeltaDirectory(std::int32_t pieces, std::int32_t tiles)
