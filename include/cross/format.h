@@ -19,13 +19,15 @@ enum class Format : std::uint8_t {
   delta4,         ///< per nonzero: value and 4-bit column step
   delta8,         ///< per nonzero: value and signed 8-bit column step
   bitmap_planes,  ///< one mask bit per position in fragment order, then the kept values in byte planes
+  two_four,       ///< at most two of every four columns: values and 2-bit positions in tensor-core fragments
 };
 
 inline constexpr Format all_formats[] = {Format::dense, Format::dense_panel, Format::bitmap, Format::index8,
                                          Format::n_m,   Format::block,       Format::empty};
 
 /// Formats of the CUDA device family.
-inline constexpr Format gpu_formats[] = {Format::delta4, Format::delta8, Format::bitmap_planes};
+inline constexpr Format gpu_formats[] = {Format::delta4, Format::delta8, Format::bitmap_planes,
+                                         Format::two_four};
 
 constexpr bool is_gpu_format(Format format) {
   for (const Format one : gpu_formats)
@@ -55,6 +57,8 @@ constexpr std::string_view name_of(Format format) {
       return "delta8";
     case Format::bitmap_planes:
       return "bitmap_planes";
+    case Format::two_four:
+      return "two_four";
   }
   return "?";
 }

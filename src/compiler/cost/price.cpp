@@ -36,6 +36,7 @@ double price_density(const BlockCounts& counts, std::size_t block, std::int64_t 
     case Format::delta4:
     case Format::delta8:
     case Format::bitmap_planes:
+    case Format::two_four:
       break;
   }
   return 1.0;

@@ -1,7 +1,9 @@
 #include <cuda_runtime_api.h>
 
 #include <array>
+#include <cstdint>
 
+#include "kernels/cuda/device_limits.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/rows.h"
 
@@ -9,7 +11,8 @@ namespace cross::kernels::cuda {
 
 std::span<const GpuKernel> gpu_kernels() {
   static const std::array rows = {bitmap_planes_sm90(), bitmap_planes_sm80(), delta4_sm90(),
-                                  delta4_sm80(),        delta8_sm90(),        delta8_sm80()};
+                                  delta4_sm80(),        delta8_sm90(),        delta8_sm80(),
+                                  two_four_sm90(),      two_four_sm80()};
   return rows;
 }
 
@@ -23,17 +26,18 @@ const GpuKernel* gpu_kernel_for(Format format, int major, int minor) {
   return nullptr;
 }
 
-std::size_t opt_in_shared_bytes() {
-  thread_local int known_device = -1, known_bytes = 0;
+const DeviceLimits& device_limits() {
+  thread_local DeviceLimits limits{.device = -1};
   int device = 0;
-  if (cudaGetDevice(&device) != cudaSuccess) return 0;
-  if (device != known_device) {
-    if (cudaDeviceGetAttribute(&known_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) != cudaSuccess)
-      return 0;
-    known_device = device;
-  }
-  return static_cast<std::size_t>(known_bytes);
+  if (cudaGetDevice(&device) != cudaSuccess || device == limits.device) return limits;
+  int sms = 0, bytes = 0;
+  if (cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, device) == cudaSuccess &&
+      cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) == cudaSuccess)
+    limits = {device, sms, static_cast<std::size_t>(bytes)};
+  return limits;
 }
+
+std::size_t opt_in_shared_bytes() { return device_limits().shared_bytes; }
 
 int allow_shared_bytes(const void* kernel, std::size_t bytes) {
   struct Known {

@@ -19,6 +19,15 @@ __device__ __forceinline__ std::uint64_t evict_first_policy() {
   return policy;
 }
 
+/// 16 bytes that nobody reads again: past L1, straight to registers.
+__device__ __forceinline__ uint4 load_once16(const void* global, std::uint64_t policy) {
+  uint4 v;
+  asm volatile("ld.global.nc.L1::no_allocate.L2::cache_hint.v4.b32 {%0, %1, %2, %3}, [%4], %5;"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(global), "l"(policy));
+  return v;
+}
+
 __device__ __forceinline__ void copy16_async(std::uint32_t shared, const void* global, std::uint64_t policy) {
   asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2;" ::"r"(shared), "l"(global),
                "l"(policy)
@@ -48,6 +57,14 @@ __device__ __forceinline__ std::uint32_t load_shared_u16(std::uint32_t address) 
 }
 __device__ __forceinline__ void store_shared4(std::uint32_t address, std::uint32_t value) {
   asm volatile("st.shared.b32 [%0], %1;" ::"r"(address), "r"(value) : "memory");
+}
+__device__ __forceinline__ float2 load_shared_floats(std::uint32_t address) {
+  float2 v;
+  asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(v.x), "=f"(v.y) : "r"(address) : "memory");
+  return v;
+}
+__device__ __forceinline__ void store_shared8(std::uint32_t address, float2 v) {
+  asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(address), "f"(v.x), "f"(v.y) : "memory");
 }
 __device__ __forceinline__ void store_shared16(std::uint32_t address, const uint4& v) {
   asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(v.x), "r"(v.y), "r"(v.z),
@@ -163,7 +180,8 @@ __device__ __forceinline__ void mma_dense(float (&d)[4], const std::uint32_t (&a
   }
 }
 
-/// Adds one and returns what was there; orders what this thread saw and wrote before it, and what it reads after it.
+/// Adds one and returns what was there; orders what this thread saw and wrote before it, and what it reads
+/// after it.
 __device__ __forceinline__ std::uint32_t arrive(std::uint32_t* counter) {
   std::uint32_t before;
   asm volatile("atom.add.acq_rel.gpu.global.u32 %0, [%1], 1;" : "=r"(before) : "l"(counter) : "memory");
@@ -214,6 +232,17 @@ template <class T>
 __device__ __forceinline__ bool any_non_finite(std::uint32_t pair) {
   constexpr std::uint32_t exponent = __is_same(T, __nv_bfloat16) ? 0x7f80u : 0x7c00u;
   return (pair & exponent) == exponent || (pair >> 16 & exponent) == exponent;
+}
+
+/// Bits 15 and 31: whether the lower and the upper value of `pair` are Inf or NaN. Other bits have no
+/// meaning.
+template <class T>
+__device__ __forceinline__ std::uint32_t non_finite_signs(std::uint32_t pair) {
+  // An exponent of all ones carries into the sign.
+  if constexpr (__is_same(T, __nv_bfloat16))
+    return (pair & 0x7f807f80u) + 0x00800080u;
+  else
+    return (pair & 0x7c007c00u) + 0x04000400u;
 }
 
 }  // namespace cross::kernels::cuda

@@ -10,5 +10,8 @@ std::vector<std::byte> pack_delta(const MatrixView& weight, DType dtype, int bit
 
 std::vector<std::byte> pack_bitmap_planes(const MatrixView& weight, DType dtype, const GpuTarget& target,
                                           int threads, std::int64_t& kept);
+/// Empty, or the first group of four columns that keeps more than two weights.
+std::string two_four_refuses(const MatrixView& weight, DType dtype);
+std::vector<std::byte> pack_two_four(const MatrixView& weight, DType dtype, int threads, std::int64_t& kept);
 
 }  // namespace cross::compiler

@@ -44,6 +44,7 @@ std::string gpu_format_refuses(const MatrixView& weight, DType plan_dtype, Forma
   if ((format == Format::delta4 || format == Format::delta8) &&
       !formats::gpu::delta_takes(weight.rows, weight.cols))
     return "the matrix has too many rows or columns for the directories of this format";
+  if (format == Format::two_four) return two_four_refuses(weight, plan_dtype);
   return {};
 }
 
@@ -58,6 +59,8 @@ std::vector<std::byte> pack_gpu(const MatrixView& weight, DType plan_dtype, Form
       return pack_delta(weight, plan_dtype, 8, target, threads, kept);
     case Format::bitmap_planes:
       return pack_bitmap_planes(weight, plan_dtype, target, threads, kept);
+    case Format::two_four:
+      return pack_two_four(weight, plan_dtype, threads, kept);
     default:
       throw InternalError("pack: not a format of the CUDA device family");
   }

@@ -6,6 +6,7 @@
 #include "plan/formats/gpu/bitmap_planes.h"
 #include "plan/formats/gpu/blob.h"
 #include "plan/formats/gpu/delta.h"
+#include "plan/formats/gpu/two_four.h"
 
 namespace cross::formats::gpu {
 
@@ -24,6 +25,8 @@ std::string check(std::span<const std::byte> blob, Format format, std::int64_t r
       return check_delta(blob, rows, cols);
     case Format::bitmap_planes:
       return check_bitmap_planes(blob, rows, cols);
+    case Format::two_four:
+      return check_two_four(blob, rows, cols);
     default:
       return fmt::format("format {} is not one of the CUDA device family", name_of(format));
   }
@@ -36,6 +39,8 @@ void decode(std::span<const std::byte> blob, const Visitor& visit) {
       return decode_delta(blob, visit);
     case Format::bitmap_planes:
       return decode_bitmap_planes(blob, visit);
+    case Format::two_four:
+      return decode_two_four(blob, visit);
     default:
       throw InternalError("decode: not a format of the CUDA device family");
   }
