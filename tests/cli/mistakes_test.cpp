@@ -77,6 +77,7 @@ TEST_F(Mistakes, GpuThatIsNotThere) {
   expect({"calibrate", "--device", "cuda:999"}, 5, parts);
   expect({"bench", tiny_smtx(), "--device", "cuda:999"}, 5, parts);
 }
+
 TEST_F(Mistakes, UnknownDevice) {
   expect({"compile", tiny_smtx(), "-o", path("p"), "--device", "tpu"}, 2, {"\"tpu\"", "cpu or cuda"});
 }
