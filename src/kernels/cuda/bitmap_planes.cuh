@@ -10,7 +10,7 @@
 // results are bitwise reproducible.
 #pragma once
 
-#include "kernels/cuda/bitmap_planes_decode.cuh"
+#include "kernels/cuda/bitmap_planes_types.cuh"
 #include "kernels/cuda/bulk_copy.cuh"
 #include "kernels/cuda/epilogue.cuh"
 #include "kernels/cuda/gpu_kernel.h"
@@ -19,83 +19,6 @@
 #include "plan/formats/gpu/bitmap_planes.h"
 
 namespace cross::kernels::cuda::CROSS_GPU_ARCH {
-
-using formats::gpu::bitmap_planes_align;
-using formats::gpu::bitmap_planes_cols;
-using formats::gpu::bitmap_planes_steps;
-
-/// Ring places of a warp, at most.
-inline constexpr int bitmap_max_depth = 8;
-
-/// `count` things shared evenly: the first ones get one more. Made on the host, because divisions take
-/// hundreds of clocks at the start of a kernel.
-struct EvenShares {
-  std::int32_t each = 0, more = 0;
-  EvenShares() = default;
-  __host__ __device__ constexpr EvenShares(int count, int shares)
-      : each(count / shares), more(count % shares) {}
-  __host__ __device__ constexpr int begin(int share) const {
-    return share * each + (share < more ? share : more);
-  }
-};
-
-template <class T>
-struct BitmapPlanesParams {
-  const std::uint32_t* index;
-  const std::byte* blocks;
-  const T* x;
-  float4* slots;            ///< cut tiles, where shared memory has no room for them
-  float4* partial;          ///< [shares][slices][fragments], slices > 1 only
-  std::uint32_t* counters;  ///< [shares / shares_per_counter], zero between runs
-  EpilogueArgs<T> epilogue;
-  std::int64_t cols;
-  std::int32_t tokens;
-  std::int32_t k_blocks;
-  std::int32_t groups;                ///< of `group_tiles` tiles
-  EvenShares group_shares, k_shares;  ///< groups over parts, blocks along K over slices
-  std::int32_t slices;
-  std::int32_t shares_per_counter;
-  std::int32_t depth;
-  std::uint32_t place_bytes;  ///< ring place of one block
-  std::uint32_t x_chunks;     ///< of 64 columns, in shared memory
-  bool weights_first;         ///< X is still being written by the kernel before
-  DecodeFactors factors;
-};
-
-/// Called, not inlined: a warp stores up to 64 outputs a lane, from several places.
-template <class T>
-__device__ __noinline__ void store_output_called(const EpilogueArgs<T>& e, std::int64_t row,
-                                                 std::int64_t token, float sum) {
-  store_output(e, row, token, sum);
-}
-
-/// What a warp holds of one group of tiles: row lane / 4 (+ 8), tokens 2 (lane mod 4) and the next, of every
-/// eight.
-template <int row_tiles, int eights>
-struct TileSums {
-  float v[row_tiles][eights][4];
-  static constexpr int quads = row_tiles * eights;  ///< float4s of a lane
-};
-
-/// What one kernel instance is made for.
-/// @tparam row_tiles  tiles that a warp works on at once, sharing the fragments of X
-/// @tparam eights     tokens / 8
-/// @tparam together   warps that work side by side on the tiles of one group: 4 (a warp group) multiply by
-/// wgmma, which
-///                    reads X from shared memory once for all of them; 1 by mma
-template <int row_tiles_, int eights_, int warps_, int together_>
-struct BitmapTile {
-  static constexpr int row_tiles = row_tiles_, eights = eights_, warps = warps_, together = together_;
-  static constexpr int workers = warps / together;
-  static constexpr int group_tiles = row_tiles * together;
-  static constexpr bool slots_in_shared = eights <= 4;
-  static constexpr std::size_t slot_bytes = std::size_t{row_tiles} * eights * 32 * sizeof(float4);
-  static constexpr std::size_t barriers_bytes = std::size_t{warps} * bitmap_max_depth * 8;
-  /// Shared memory besides X and the rings: cut tiles, barriers, and what the last window sees past its
-  /// block.
-  static constexpr std::size_t fixed_bytes =
-      (slots_in_shared ? warps * slot_bytes : 0) + barriers_bytes + 128;
-};
 
 template <class T, class Tile>
 class BitmapWarp {
@@ -237,18 +160,18 @@ class BitmapWarp {
   /// One block of each of the warp's tiles; `x` is where its columns of X begin.
   __device__ __forceinline__ void multiply(std::uint32_t block, std::uint32_t x) {
     std::uint32_t mask[row_tiles][2];
-    ValueWindow window[row_tiles];
+    ValueWindow values[row_tiles];
 #pragma unroll
     for (int r = 0; r < row_tiles; ++r)
-      window[r] = open_block(block + static_cast<std::uint32_t>(r) * p_.place_bytes, lane_, mask[r]);
+      values[r] = open_block(block + static_cast<std::uint32_t>(r) * p_.place_bytes, lane_, mask[r]);
     if constexpr (together == 4)
-      multiply_together(mask[0], window[0], x);
+      multiply_together(mask[0], values[0], x);
     else
-      multiply_alone(mask, window, x);
+      multiply_alone(mask, values, x);
   }
 
   __device__ __forceinline__ void multiply_alone(const std::uint32_t (&mask)[row_tiles][2],
-                                                 ValueWindow (&window)[row_tiles], std::uint32_t x) {
+                                                 ValueWindow (&values)[row_tiles], std::uint32_t x) {
     // Lane l of ldmatrix names row l mod 8 (token) of matrix l / 8 (eight columns); four pieces further on
     // the swizzle differs in one bit.
     const std::uint32_t x_lane =
@@ -265,14 +188,14 @@ class BitmapWarp {
 #pragma unroll
         for (int r = 0; r < row_tiles; ++r) {
           std::uint32_t a[4];
-          window[r].step(mask[r][s / 4], s % 4 + i, p_.factors, a);
+          values[r].step(mask[r][s / 4], s % 4 + i, p_.factors, a);
 #pragma unroll
           for (int e = 0; e < eights; ++e) mma_dense<T>(sums_.v[r][e], a, b[e][2 * i], b[e][2 * i + 1]);
         }
     }
   }
 
-  __device__ __forceinline__ void multiply_together(const std::uint32_t (&mask)[2], ValueWindow& window,
+  __device__ __forceinline__ void multiply_together(const std::uint32_t (&mask)[2], ValueWindow& values,
                                                     std::uint32_t x) {
 #if __CUDA_ARCH__ >= 900
     std::uint32_t a[2][4];  // one is filled while tensor cores read the other
@@ -283,7 +206,7 @@ class BitmapWarp {
         wgmma_wait<1>();
         hold_registers(a[s % 2]);
       }
-      window.step(mask[s / 4], s % 4, p_.factors, a[s % 2]);
+      values.step(mask[s / 4], s % 4, p_.factors, a[s % 2]);
       wgmma_fence();
       wgmma<T>(sums_.v[0], a[s % 2],
                descriptor + static_cast<std::uint64_t>(s / 4 * (eights * 64) + s % 4 * 2));
@@ -381,24 +304,24 @@ class BitmapWarp {
       float4* to = share_sums(first) + slice_ * (Sums::quads * 32);
       for_each_quad(
           [&](int q, const float(&v)[4]) { __stcg(to + q * 32, make_float4(v[0], v[1], v[2], v[3])); });
-      __threadfence();
       __syncwarp();
       const int counter = first / p_.shares_per_counter;
       first = counter * p_.shares_per_counter;
       last = min(first + p_.shares_per_counter, p_.groups * together);
       std::uint32_t arrived = 0;
-      if (lane_ == 0) arrived = atomicAdd(p_.counters + counter, 1u) + 1;
+      if (lane_ == 0) arrived = arrive(p_.counters + counter) + 1;
       arrived = __shfl_sync(0xffffffffu, arrived, 0);
+      __syncwarp();  // what lane 0 may see now, all may
       if (arrived != static_cast<std::uint32_t>((last - first) * p_.slices)) return;
       if (lane_ == 0) p_.counters[counter] = 0;
-      __threadfence();
     }
 #pragma unroll 1
     for (int share = first; share < last; ++share) {
       if (p_.slices > 1) {
         clear();
         const float4* from = share_sums(share);
-#pragma unroll 1
+// Two slices at once: what this waits for is latency.
+#pragma unroll 2
         for (int s = 0; s < p_.slices; ++s) add_sums<true>(from + s * Sums::quads * 32);
       }
       store_outputs(share);
