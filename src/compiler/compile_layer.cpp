@@ -304,10 +304,10 @@ class LayerCompiler {
   std::string why_not(const Option& option) const {
     std::string losing;
     for (std::size_t t = 0; t < options_.tokens.size(); ++t)
-      if (option.us[t] > options_considered_[0].us[t])
+      if (option.us[t] > leave_dense * options_considered_[0].us[t])
         losing += fmt::format("{}{}", losing.empty() ? "" : ", ", options_.tokens[t]);
     if (losing.empty()) return "; another is faster over all token counts";
-    const std::string cause = fmt::format("; slower than dense at {} tokens", losing);
+    const std::string cause = fmt::format("; no clear gain over dense at {} tokens", losing);
     return cause + (options_.copies == 1 ? ", and one copy serves all: --copies 2 could keep both" : "");
   }
 

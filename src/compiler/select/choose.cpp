@@ -9,10 +9,6 @@
 namespace cross::compiler {
 namespace {
 
-/// Dense is left only for a gain that shows again when it is measured again: medians of a few repetitions
-/// differ by about this much.
-constexpr double leave_dense = 0.97;
-
 /// The best option of a set for one token count.
 std::size_t best_of(const std::vector<Option>& options, const std::vector<std::size_t>& set, std::size_t t) {
   return *std::min_element(set.begin(), set.end(),
