@@ -39,6 +39,17 @@ find_path(XXHASH_INCLUDE_DIR xxhash.h PATHS ${carried_include} REQUIRED) # check
 find_library(SLEEF_LIBRARY sleef PATHS ${carried_lib} REQUIRED)           # exp, tanh, erf in the epilogues
 find_path(SLEEF_INCLUDE_DIR sleef.h PATHS ${carried_include} REQUIRED)
 
+if(CROSS_ICU)
+  find_package(ICU 60 COMPONENTS uc) # Unicode tables for tokenisers
+  if(NOT ICU_FOUND)
+    if(NOT CROSS_CUDA)
+      message(FATAL_ERROR "ICU not found: tokenisers need its Unicode tables (Debian: libicu-dev)")
+    endif()
+    message(WARNING "ICU not found: tokenisers of this build take ASCII text only (Debian: libicu-dev)")
+    set(CROSS_ICU OFF)
+  endif()
+endif()
+
 if(CROSS_ONEDNN)
   find_package(dnnl QUIET)
   if(NOT dnnl_FOUND)

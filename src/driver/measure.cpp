@@ -8,12 +8,6 @@
 
 namespace cross::driver {
 
-std::span<std::byte> AlignedBuffer::get(std::size_t bytes) {
-  if (bytes_.size() < bytes + 64) bytes_.resize(bytes + 64);
-  const auto address = reinterpret_cast<std::uintptr_t>(bytes_.data());
-  return {bytes_.data() + (64 - address % 64) % 64, bytes};
-}
-
 std::vector<std::byte> make_activations(DType dtype, std::int64_t tokens, std::int64_t cols,
                                         std::uint64_t seed) {
   std::vector<std::byte> x(static_cast<std::size_t>(tokens * cols) * size_of(dtype));

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "base/aligned_buffer.h"
 #include "compiler/select/measurer.h"
 #include "cross/executor.h"
 #include "cross/session.h"
@@ -15,14 +16,7 @@
 
 namespace cross::driver {
 
-/// Memory aligned for kernels, reused between calls.
-class AlignedBuffer {
- public:
-  std::span<std::byte> get(std::size_t bytes);  ///< contents are unspecified
-
- private:
-  std::vector<std::byte> bytes_;
-};
+using base::AlignedBuffer;
 
 /// Activations for timing and checking: deterministic, standard-normal-like, in the plan's dtype.
 std::vector<std::byte> make_activations(DType dtype, std::int64_t tokens, std::int64_t cols,

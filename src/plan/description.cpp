@@ -6,71 +6,17 @@
 #include <limits>
 #include <set>
 
+#include "base/json_fields.h"
 #include "base/quote.h"
 #include "cross/error.h"
 
 namespace cross::plan_file {
 namespace {
 
+using base::Fields;
 using nlohmann::json;
 
 constexpr std::string_view arithmetic_names[] = {"fp32", "bf16_widened", "bf16_pair", "mma"};
-
-/// Reads typed fields of one JSON object and says which one is wrong.
-class Fields {
- public:
-  Fields(const json& object, std::string where) : object_(object), where_(std::move(where)) {
-    if (!object.is_object()) throw InputError(fmt::format("{}: is not an object", where_));
-  }
-
-  const json& at(const char* field) const {
-    const auto found = object_.find(field);
-    if (found == object_.end()) throw InputError(fmt::format("{}: \"{}\" is missing", where_, field));
-    return *found;
-  }
-  std::string text(const char* field) const {
-    const json& value = at(field);
-    if (!value.is_string()) wrong(field, value, "a string");
-    return value.get<std::string>();
-  }
-  std::int64_t integer(const char* field, std::int64_t low, std::int64_t high) const {
-    const json& value = at(field);
-    if (!value.is_number_integer() ||
-        (value.is_number_unsigned() && value.get<std::uint64_t>() > max_integer))
-      wrong(field, value, fmt::format("an integer from {} to {}", low, high));
-    const auto number = value.get<std::int64_t>();
-    if (number < low || number > high)
-      wrong(field, value, fmt::format("an integer from {} to {}", low, high));
-    return number;
-  }
-  double number(const char* field) const {
-    const json& value = at(field);
-    if (!value.is_number()) wrong(field, value, "a number");
-    return value.get<double>();
-  }
-  bool boolean(const char* field) const {
-    const json& value = at(field);
-    if (!value.is_boolean()) wrong(field, value, "true or false");
-    return value.get<bool>();
-  }
-  const json& array(const char* field) const {
-    const json& value = at(field);
-    if (!value.is_array()) wrong(field, value, "an array");
-    return value;
-  }
-  const std::string& where() const { return where_; }
-
-  [[noreturn]] void wrong(const char* field, const json& value, const std::string& wanted) const {
-    // A hostile value can be of any length and hold any bytes.
-    const std::string shown = value.dump(-1, ' ', true, json::error_handler_t::replace).substr(0, 80);
-    throw InputError(fmt::format("{}: \"{}\" is {}; it must be {}", where_, field, shown, wanted));
-  }
-
- private:
-  static constexpr std::uint64_t max_integer = std::numeric_limits<std::int64_t>::max();
-  const json& object_;
-  std::string where_;
-};
 
 /// Rows, columns and indices are counted in `int` by the kernels.
 constexpr std::int64_t max_extent = std::numeric_limits<std::int32_t>::max();

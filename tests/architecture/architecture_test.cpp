@@ -97,11 +97,12 @@ TEST(Architecture, layers_include_only_what_lies_below) {
       {"plan", {"cross", "base", "io", "kernels", "plan"}},
       {"compiler", {"cross", "base", "kernels", "plan", "compiler"}},
       {"runtime", {"cross", "base", "kernels", "plan", "runtime"}},
+      {"model", {"cross", "base", "io", "kernels", "plan", "runtime", "model"}},
       {"kernels/cuda", {"cross", "plan", "kernels/cuda"}},
       {"cuda", {"cross", "base", "kernels/cuda", "plan", "cuda"}},
       {"driver",
        {"cross", "base", "io", "prune", "kernels", "plan", "compiler", "runtime", "cuda", "kernels/cuda",
-        "driver"}},
+        "model", "driver"}},
   };
   for (const auto& [name, file] : files()) {
     const auto allowed = below.find(layer_of(name));
@@ -125,6 +126,9 @@ TEST(Architecture, compiler_and_runtime_never_meet) {
                               "cross/prune.h"};
   const Names runtime_api = {"cross/session.h"};
   expect_unreachable("runtime", [&](const std::string& header) {
+    return is_under(header, "compiler") || compiler_api.contains(header);
+  });
+  expect_unreachable("model", [&](const std::string& header) {
     return is_under(header, "compiler") || compiler_api.contains(header);
   });
   expect_unreachable("compiler", [&](const std::string& header) {
@@ -159,6 +163,13 @@ TEST(Architecture, only_kernels_know_instructions_and_libraries) {
     for (const std::string& header : file.system)
       EXPECT_FALSE(foreign(header)) << name << " includes <" << header << ">";
   }
+}
+
+TEST(Architecture, only_tokenizers_know_unicode_tables) {
+  for (const auto& [name, file] : files())
+    for (const std::string& header : file.system)
+      EXPECT_TRUE(!header.starts_with("unicode/") || is_under(name, "model/tokenizer"))
+          << name << " includes <" << header << ">";
 }
 
 TEST(Architecture, files_can_be_read_in_one_sitting) {
