@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "bench_model.h"
 #include "commands.h"
 #include "compile_options.h"
 #include "console.h"
@@ -27,7 +28,9 @@ struct Options {
   std::string input;
   std::vector<std::string> layers;
   std::string baseline = "best";
-  double seconds = BenchOptions{}.seconds;
+  double seconds = 0;  ///< 0: the default
+  BenchModelFlags model;
+  bool layers_only = false;
   std::string compile_flag;  ///< first option given that is for compiling only
 };
 
@@ -130,10 +133,20 @@ void run(const Options& options) {
   bench_options.tokens = parse_tokens(options.flags.tokens);
   bench_options.baseline = options.baseline;
   bench_options.device = options.flags.device;
-  if (!(options.seconds > 0 && options.seconds <= 3600))
+  if (!(options.seconds >= 0 && options.seconds <= 3600))
     throw UsageError(fmt::format("--seconds {} makes no sense; use, for example, 0.25", options.seconds));
-  bench_options.seconds = options.seconds;
+  if (options.seconds > 0) bench_options.seconds = options.seconds;
   Plan plan = plan_of(options);
+  const bool layers = options.layers_only || !options.layers.empty() || !options.flags.tokens.empty();
+  if (plan.model && !layers) {
+    bench_whole_model(plan, options.model, options.baseline, options.seconds,
+                      threads_for(plan, options.flags.options.threads), options.common);
+    return;
+  }
+  if (options.model.given())
+    throw UsageError("--sentences and --length are for whole models; " +
+                     std::string(plan.model ? "--layers-only, --layer and --tokens measure layers"
+                                            : "the plan holds layers alone"));
   if (!options.layers.empty()) plan = only_layers(plan, options.layers);
   bench_options.threads = threads_for(plan, options.flags.options.threads);
   BenchReport report;
@@ -155,13 +168,20 @@ void run(const Options& options) {
 void add_bench(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
-      "bench", "time a plan's layers against the best dense library, results compared first");
+      "bench",
+      "time a plan against the best dense library, results compared first: its layers, or the whole model");
   command->add_option("PLAN|MODEL", options->input, "a plan, or a model to compile first")->required();
   add_layers(*command, options->layers);
   command->add_option("--baseline", options->baseline, "best (default), onednn or openblas; cublaslt on cuda")
       ->type_name("NAME");
-  command->add_option("--seconds", options->seconds, "to spend per layer and token count, about")
+  command
+      ->add_option(
+          "--seconds", options->seconds,
+          "to spend, about: per layer and token count (default 0.25), or on a whole model (default 10)")
       ->type_name("S");
+  add_bench_model_flags(*command, options->model);
+  command->add_flag("--layers-only", options->layers_only,
+                    "the layers of a model plan, as --layer and --tokens do, not the whole model");
   add_compile_flags(*command, options->flags);
   add_common(*command, options->common, "cross bench pruned.plan --tokens 1,8,128");
   command->callback([options, command] {

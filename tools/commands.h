@@ -15,5 +15,7 @@ void add_explain(CLI::App& app);
 void add_run(CLI::App& app);
 void add_verify(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_embed(CLI::App& app);
+void add_eval(CLI::App& app);
 
 }  // namespace cross::cli

@@ -32,6 +32,7 @@ struct Options {
   CompileFlags flags;
   std::string model, plan;
   bool explain = false;
+  bool layers_only = false, whole_model = false;
   std::string dump_stage, dump_to;
 
   bool dumps_to_stdout() const { return !dump_stage.empty() && dump_to.empty(); }
@@ -65,6 +66,8 @@ class StageDump {
 };
 
 void check(const Options& options) {
+  if (options.layers_only && options.whole_model)
+    throw UsageError("--layers-only and --whole-model contradict each other");
   if (options.dump_stage.empty()) {
     if (!options.dump_to.empty()) throw UsageError("--dump-to needs --dump-stage, which says what to write");
     return;
@@ -142,11 +145,36 @@ void report(const Options& options, const Plan& plan, double seconds) {
   if (options.explain) print("\n" + explain_text(plan));
 }
 
+/// A folder whose config.json names an architecture that runs as a whole gives a model plan, everything else
+/// a plan of layers; the user may insist on either.
+CompileOptions::Scope scope_for(const Options& options, const CompileOptions& compile_with,
+                                const Model& model) {
+  using Scope = CompileOptions::Scope;
+  if (options.layers_only) return Scope::layers;
+  if (options.whole_model) {
+    if (const std::string refusal = no_whole_model(model); !refusal.empty()) throw InputError(refusal);
+    return Scope::model;
+  }
+  if (!model.config()) return Scope::layers;
+  const Selection& selection = compile_with.selection;
+  std::string why = no_whole_model(model);
+  if (why.empty() && !(selection.include.empty() && selection.exclude.empty()))
+    why = "a selection of layers makes no whole model";
+  if (why.empty() && compile_with.device != "cpu") why = "whole models run on the CPU";
+  if (why.empty()) return Scope::model;
+  if (!options.common.quiet)
+    print_note(fmt::format("note: a plan of layers alone: {}", base::printable(why)));
+  return Scope::layers;
+}
+
 void run(const Options& options) {
   check(options);
   CompileOptions compile_with = compile_options(options.flags);
   const Model model = load_model(options.model, options.flags.load);
   check_output(options.plan, model);
+  compile_with.scope = scope_for(options, compile_with, model);
+  if (compile_with.scope == CompileOptions::Scope::model && options.flags.tokens.empty())
+    compile_with.tokens = {16, 128, 512};  // one short sentence, one long one, a part of a batch
   if (!options.dump_to.empty()) {
     check_output(options.dump_to, model);
     check_output(options.dump_to, {options.plan});
@@ -168,11 +196,16 @@ void run(const Options& options) {
 
 void add_compile(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("compile", "choose formats and kernels for a model's layers: make a plan");
+  CLI::App* command = app.add_subcommand(
+      "compile", "choose formats and kernels for a model: make a plan of its layers, or of the whole");
   command->add_option("MODEL", options->model, ".safetensors, model folder, .smtx, .mtx or .npy")->required();
   command->add_option("-o,--output", options->plan, "the plan to write")->required()->type_name("PLAN");
   add_compile_flags(*command, options->flags);
+  command->add_flag(
+      "--layers-only", options->layers_only,
+      "each layer for itself, also where config.json names an architecture that runs as a whole model");
+  command->add_flag("--whole-model", options->whole_model,
+                    "a whole model or nothing: refuse an architecture that does not run as one");
   command->add_flag("--explain", options->explain, "then print every decision, as `cross explain` does");
   command
       ->add_option("--dump-stage", options->dump_stage,

@@ -66,6 +66,7 @@ Plan only_layers(const Plan& plan, const std::vector<std::string>& names) {
   for (const std::string& name : names) wanted[find_layer(plan, name)] = true;
   Plan result = plan;
   result.layers.clear();
+  result.model.reset();
   for (std::size_t i = 0; i < plan.layers.size(); ++i)
     if (wanted[i]) result.layers.push_back(plan.layers[i]);
   return result;

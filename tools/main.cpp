@@ -64,6 +64,8 @@ int run(int argc, char** argv) {
   add_run(app);
   add_verify(app);
   add_bench(app);
+  add_embed(app);
+  add_eval(app);
   try {
     app.parse(argc, argv);
     finish_output();

@@ -39,6 +39,15 @@ void add_threads(CLI::App& command, int& threads) {
   command.add_option("--threads", threads, "worker threads; 0 means one per core")->type_name("T");
 }
 
+void add_batch(CLI::App& command, int& batch) {
+  command.add_option("--batch", batch, "sentences at a time (default 32)")->type_name("B");
+}
+
+void check_batch(int batch) {
+  if (batch < 1 || batch > 65536)
+    throw UsageError(fmt::format("--batch {} makes no sense; use 1 to 65536", batch));
+}
+
 void add_tokens(CLI::App& command, std::string& tokens, const std::string& help) {
   command.add_option("--tokens", tokens, help)->type_name("N,N,...");
 }

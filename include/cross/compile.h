@@ -20,7 +20,12 @@ struct CompileOptions {
   DType dtype = DType::fp32;   ///< of the plan: fp32 or bf16; on cuda bf16, fp16, or fp32 (dense)
   std::vector<std::int64_t> tokens = {1, 128};  ///< token counts to decide for; any other count runs too
   int threads = 0;                              ///< 0: one per core
-  Selection selection;
+  /// What the plan holds: the selected layers, each for itself, or the whole model that config.json
+  /// describes, with projections that share an input as one matrix. Only a whole model can be run from end to
+  /// end (cross/encoder.h).
+  enum class Scope : std::uint8_t { layers, model };
+  Scope scope = Scope::layers;
+  Selection selection;  ///< of layers; a whole model has no selection
   /// Copies of a layer's weights that the plan may store: with 2, a layer may keep one format for few tokens
   /// and another (or the dense matrix) for many.
   int copies = 1;
@@ -42,10 +47,15 @@ struct CompileOptions {
   std::function<void(std::size_t, std::size_t, std::string_view)> on_layer;
 };
 
-/// Compiles every selected layer. Weights are read layer by layer and released again, so peak memory is the
-/// plan plus about one weight. Deterministic apart from measured decisions (`measure`). Throws UsageError for
-/// options that make no sense and for models without a selected layer, DeviceError for dtypes that the CPU
-/// has no kernels for.
+/// Why `model` cannot be compiled as a whole (Scope::model), naming file, field, value and what is supported;
+/// empty if it can. InputError if its config.json is damaged.
+std::string no_whole_model(const Model& model);
+
+/// Compiles every selected layer, or the whole model. Weights are read layer by layer and released again, so
+/// peak memory is the plan plus about one weight. Deterministic apart from measured decisions (`measure`).
+/// Throws UsageError for options that make no sense and for models without a selected layer, InputError for
+/// an architecture that Scope::model does not know and for files that it lacks, DeviceError for dtypes that
+/// the CPU has no kernels for.
 Plan compile(const Model& model, const CompileOptions& options = {});
 
 /// The profile that `compile` would use for this machine: measured if there is a fitting one, shipped

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 
 #include "cross/dtype.h"
 #include "cross/format.h"
+#include "cross/stored_type.h"
 
 namespace cross {
 
@@ -124,6 +126,9 @@ struct LayerDecision {
 /// One linear layer y = x·Wᵀ + bias.
 struct LayerPlan {
   std::string name;  ///< tensor name without ".weight"
+  /// Layers of the model whose weights stand here one below the other (query, key and value, which share
+  /// their input); empty: the layer of this name alone.
+  std::vector<std::string> parts;
   std::int64_t rows = 0;
   std::int64_t cols = 0;
   DType source_dtype = DType::fp32;
@@ -144,7 +149,28 @@ struct LayerPlan {
   const Variant& variant_for(std::int64_t tokens) const;
 };
 
-/// A compiled model (its linear layers). Value type; const access is thread-safe.
+/// Version of the part of a plan that makes it a whole model. A reader refuses any other.
+inline constexpr int model_part_version = 1;
+
+/// A tensor of a model that is the weight of no linear layer: an embedding table, a norm, a vocabulary.
+struct PlanTensor {
+  std::string name;
+  StoredType type = StoredType::f32;
+  std::vector<std::int64_t> shape;
+  Blob data;
+};
+
+/// What makes a plan of layers a model that runs from end to end.
+struct ModelPart {
+  std::string architecture;  ///< as config.json names it: "BertModel"
+  std::string description;   ///< JSON, each architecture's own: sizes, pooling, tokeniser (docs/models.md)
+  std::vector<PlanTensor> tensors;
+
+  const PlanTensor* find(std::string_view tensor) const;
+};
+
+/// A compiled model: its linear layers, and in a *model plan* the rest too. Value type; const access is
+/// thread-safe.
 struct Plan {
   std::string device = "cpu";  ///< "cpu" or "cuda"
   int sm = 0;                  ///< CUDA: compute capability that it was compiled on, 90 for 9.0
@@ -157,6 +183,7 @@ struct Plan {
   std::string profile;         ///< key of the cost profile
   std::string profile_source;  ///< "measured on this machine", "shipped default", …
   std::vector<LayerPlan> layers;
+  std::optional<ModelPart> model;  ///< absent in a plan of layers alone
 
   const LayerPlan* find(std::string_view layer) const;
 

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "cross/error.h"
+#include "driver/baseline.h"
 #include "driver/cuda/family.h"
 #include "driver/limits.h"
 #include "driver/machine.h"
@@ -23,19 +24,6 @@ using clock = std::chrono::steady_clock;
 
 /// Rows whose result is compared in float64; all of them for small layers.
 constexpr std::int64_t checked_rows = 256;
-
-std::vector<kernels::DenseLibrary> wanted_libraries(const std::string& baseline) {
-  if (baseline == "best") {
-    const auto all = kernels::require_dense_libraries();
-    return {all.begin(), all.end()};
-  }
-  const auto library = kernels::dense_library_from_name(baseline);
-  if (!library)
-    throw UsageError(fmt::format("baseline \"{}\" is unknown; it can be best, onednn or openblas", baseline));
-  for (const auto present : kernels::dense_libraries())
-    if (present == *library) return {*library};
-  throw DeviceError(fmt::format("this build has no {}; rebuild with it or use --baseline best", baseline));
-}
 
 /// What the plan runs at a token count, in a few words.
 std::string kernel_text(const LayerPlan& layer, const Variant& variant) {
@@ -119,7 +107,7 @@ class LayerBench {
     std::unique_ptr<kernels::DenseProduct> best;
     double best_us = 0;
     if (weights_.empty()) weights_ = unpack(layer_, layer_.packings.front(), plan_.dtype);
-    for (const auto library : wanted_libraries(options_.baseline)) {
+    for (const auto library : driver::baseline_libraries(options_.baseline)) {
       auto product =
           kernels::make_dense_product(library, {.dtype = plan_.dtype,
                                                 .rows = layer_.rows,

@@ -12,11 +12,12 @@
 #include "cross/error.h"
 #include "cross/version.h"
 #include "driver/cuda/family.h"
-#include "driver/layer_bias.h"
+#include "driver/layer_source.h"
 #include "driver/machine.h"
 #include "driver/measure.h"
 #include "driver/shipped_profiles.h"
 #include "kernels/table.h"
+#include "model/architectures.h"
 
 namespace cross {
 namespace {
@@ -79,7 +80,31 @@ struct Machine {
   }
 };
 
+std::vector<model::LayerSource> selected_layers(const Model& model, const Selection& selection) {
+  std::vector<model::LayerSource> layers;
+  for (const Candidate& candidate : model.candidates(selection)) {
+    if (!candidate.selected) continue;
+    const std::string name(layer_name(candidate.tensor->name));
+    layers.push_back({name, {name}});
+  }
+  if (layers.empty())
+    throw UsageError(fmt::format("{}: no layer is selected; `cross inspect` lists the tensors and why",
+                                 model.path().string()));
+  return layers;
+}
+
+model::Blueprint whole_model(const Model& model, const CompileOptions& options) {
+  if (!options.selection.include.empty() || !options.selection.exclude.empty())
+    throw UsageError("a whole model has all of its layers; --include and --exclude need --layers-only");
+  if (parse_device(options.device).cuda())
+    throw UsageError(
+        "whole models run on the CPU; on other devices their layers are compiled (--layers-only)");
+  return model::make_blueprint(model, options.dtype);
+}
+
 }  // namespace
+
+std::string no_whole_model(const Model& model) { return model::refusal(model); }
 
 CostProfile find_profile(const std::filesystem::path& explicit_path, int threads, const std::string& device) {
   const DeviceId id = parse_device(device);
@@ -105,12 +130,9 @@ CostProfile find_profile(const std::filesystem::path& explicit_path, int threads
 
 Plan compile(const Model& model, const CompileOptions& given) {
   const CompileOptions options = checked(given);
-  std::vector<const Tensor*> weights;
-  for (const Candidate& candidate : model.candidates(options.selection))
-    if (candidate.selected) weights.push_back(candidate.tensor);
-  if (weights.empty())
-    throw UsageError(fmt::format("{}: no layer is selected; `cross inspect` lists the tensors and why",
-                                 model.path().string()));
+  model::Blueprint blueprint = options.scope == CompileOptions::Scope::model
+                                   ? whole_model(model, options)
+                                   : model::Blueprint{selected_layers(model, options.selection), {}};
 
   const DeviceId device = parse_device(options.device);
   const CostProfile profile = find_profile(options.profile, options.threads, options.device);
@@ -127,17 +149,18 @@ Plan compile(const Model& model, const CompileOptions& given) {
   plan.threads = options.threads;
   plan.profile = profile.key.text();
   plan.profile_source = profile.source;
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    const Tensor& tensor = *weights[i];
-    const std::string name(layer_name(tensor.name));
-    if (options.on_layer) options.on_layer(i, weights.size(), name);
-    const MatrixView weight = tensor.matrix();
+  for (std::size_t i = 0; i < blueprint.layers.size(); ++i) {
+    const model::LayerSource& layer = blueprint.layers[i];
+    if (options.on_layer) options.on_layer(i, blueprint.layers.size(), layer.name);
+    const driver::LayerSource source(model, layer.parts);
     plan.layers.push_back(compiler::compile_layer(
-        {name, weight, driver::layer_bias(model, name, weight.rows)},
+        {layer.name, source.weight(), source.bias()},
         {options, profile, kernels::active_isa(), machine.gpu ? &machine.gpu->family : nullptr,
-         options.measure ? machine.measurer() : nullptr, [&] { model.release(tensor); }}));
-    model.release(tensor);
+         options.measure ? machine.measurer() : nullptr, [&] { source.release(); }}));
+    if (layer.parts != std::vector{layer.name}) plan.layers.back().parts = layer.parts;
+    source.release();
   }
+  if (options.scope == CompileOptions::Scope::model) plan.model = std::move(blueprint.part);
   return plan;
 }
 

@@ -9,8 +9,8 @@
 #include "cross/error.h"
 #include "cross/session.h"
 #include "driver/decoded_panels.h"
-#include "driver/layer_bias.h"
 #include "driver/layer_runner.h"
+#include "driver/layer_source.h"
 #include "driver/machine.h"
 #include "driver/measure.h"
 #include "driver/reference_product.h"
@@ -84,27 +84,38 @@ class Verifier {
     }
     for (const Candidate& candidate : candidates) {
       const std::string_view name = layer_name(candidate.tensor->name);
-      if (candidate.selected && plan_.find(name) == nullptr) report.not_in_plan.emplace_back(name);
+      if (candidate.selected && !in_plan(name)) report.not_in_plan.emplace_back(name);
     }
     return report;
   }
 
  private:
+  bool in_plan(std::string_view name) const {
+    return std::any_of(plan_.layers.begin(), plan_.layers.end(), [&](const LayerPlan& layer) {
+      return layer.name == name ||
+             std::find(layer.parts.begin(), layer.parts.end(), name) != layer.parts.end();
+    });
+  }
+
   LayerVerification verify_layer(std::size_t index, const std::vector<Candidate>& candidates) {
     const LayerPlan& layer = plan_.layers[index];
     LayerVerification result;
     result.name = layer.name;
     result.rows = layer.rows;
     result.cols = layer.cols;
-    const auto found = std::find_if(candidates.begin(), candidates.end(), [&](const Candidate& candidate) {
-      return layer_name(candidate.tensor->name) == layer.name && candidate.tensor->shape.size() == 2 &&
-             weight_dtype(candidate.tensor->type);
-    });
-    if (found == candidates.end()) {
+    const std::vector<std::string> parts = layer.parts.empty() ? std::vector{layer.name} : layer.parts;
+    for (const std::string& part : parts) {
+      const bool found = std::any_of(candidates.begin(), candidates.end(), [&](const Candidate& candidate) {
+        return layer_name(candidate.tensor->name) == part && candidate.tensor->shape.size() == 2 &&
+               weight_dtype(candidate.tensor->type) &&
+               (parts.size() == 1 || candidate.tensor->shape[1] == layer.cols);
+      });
+      if (found) continue;
       result.failure = fmt::format("{} has no weight for this layer", model_.path().filename().string());
       return result;
     }
-    const MatrixView weight = found->tensor->matrix();
+    const driver::LayerSource source(model_, parts);
+    const MatrixView& weight = source.weight();
     if (weight.rows != layer.rows || weight.cols != layer.cols) {
       result.failure = fmt::format("the model's weight is {}x{}, the plan's {}x{}", weight.rows, weight.cols,
                                    layer.rows, layer.cols);
@@ -112,9 +123,8 @@ class Verifier {
     }
     for (const Packing& packing : layer.packings)
       compare_packing(layer, packing, plan_.dtype, weight, result.weights);
-    result.weights.bias_differs =
-        differing_biases(layer.bias, driver::layer_bias(model_, layer.name, layer.rows));
-    model_.release(*found->tensor);
+    result.weights.bias_differs = differing_biases(layer.bias, source.bias());
+    source.release();
     for (const std::int64_t tokens : tokens_of(layer)) result.products.push_back(run_product(index, tokens));
     result.failure = first_failure(result);
     result.passed = result.failure.empty();

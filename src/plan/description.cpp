@@ -153,6 +153,45 @@ LayerDecision read_decision(const json& value, const std::string& where) {
   return d;
 }
 
+std::vector<std::string> read_names(const Fields& fields, const char* field) {
+  std::vector<std::string> names;
+  for (const json& name : fields.array(field)) {
+    if (!name.is_string()) fields.wrong(field, name, "an array of names");
+    names.push_back(name.get<std::string>());
+  }
+  return names;
+}
+
+json describe_model(const ModelPart& model) {
+  json tensors = json::array();
+  for (const PlanTensor& tensor : model.tensors) tensors.push_back(tensor.name);
+  return {{"version", model_part_version},
+          {"architecture", model.architecture},
+          {"description", json::parse(model.description)},
+          {"tensors", tensors}};
+}
+
+ModelPart read_model(const json& value, const std::string& file) {
+  const Fields fields(value, file + ": the description, \"model\"");
+  const std::int64_t version = fields.integer("version", 0, max_extent);
+  if (version != model_part_version)
+    throw InputError(
+        fmt::format("{}: holds a model of version {}, this build reads version {}; compile the model again",
+                    file, version, model_part_version));
+  ModelPart model;
+  model.architecture = fields.text("architecture");
+  if (!fields.at("description").is_object())
+    fields.wrong("description", fields.at("description"), "an object");
+  model.description = fields.at("description").dump();
+  std::set<std::string> names;
+  for (const std::string& name : read_names(fields, "tensors")) {
+    if (!names.insert(name).second)
+      throw InputError(fmt::format("{}: tensor {} appears twice", fields.where(), base::in_quotes(name)));
+    model.tensors.push_back({.name = name, .shape = {}, .data = {}});
+  }
+  return model;
+}
+
 }  // namespace
 
 std::string packing_tensor(const std::string& layer, std::size_t packing) {
@@ -160,6 +199,7 @@ std::string packing_tensor(const std::string& layer, std::size_t packing) {
 }
 std::string row_order_tensor(const std::string& layer) { return layer + ".row_order"; }
 std::string bias_tensor(const std::string& layer) { return layer + ".bias"; }
+std::string model_tensor(const std::string& name) { return "model/" + name; }
 
 json describe_decision(const LayerDecision& d) {
   // JSON has no infinity: a price that is none is written as 0, "not priced".
@@ -198,16 +238,18 @@ json describe(const Plan& plan) {
     }
     json variants = json::array();
     for (const Variant& variant : layer.variants) variants.push_back(variant_json(variant));
-    layers.push_back({{"name", layer.name},
-                      {"rows", layer.rows},
-                      {"cols", layer.cols},
-                      {"source_dtype", name_of(layer.source_dtype)},
-                      {"nnz", layer.nnz},
-                      {"row_order", !layer.row_order.empty()},
-                      {"bias", !layer.bias.empty()},
-                      {"packings", packings},
-                      {"variants", variants},
-                      {"decision", describe_decision(layer.decision)}});
+    json entry = {{"name", layer.name},
+                  {"rows", layer.rows},
+                  {"cols", layer.cols},
+                  {"source_dtype", name_of(layer.source_dtype)},
+                  {"nnz", layer.nnz},
+                  {"row_order", !layer.row_order.empty()},
+                  {"bias", !layer.bias.empty()},
+                  {"packings", packings},
+                  {"variants", variants},
+                  {"decision", describe_decision(layer.decision)}};
+    if (!layer.parts.empty()) entry["parts"] = layer.parts;
+    layers.push_back(std::move(entry));
   }
   json result = {
       {"device", plan.device},           {"dtype", name_of(plan.dtype)},          {"source", plan.source},
@@ -217,6 +259,7 @@ json describe(const Plan& plan) {
     result["sm"] = plan.sm;
     result["sms"] = plan.sms;
   }
+  if (plan.model) result["model"] = describe_model(*plan.model);
   return result;
 }
 
@@ -252,6 +295,7 @@ Plan read_description(const json& description, const std::string& file) {
     layer.nnz = l.integer("nnz", 0, layer.rows * layer.cols);
     if (l.boolean("row_order")) layer.row_order.resize(1);  // filled from its tensor by the loader
     if (l.boolean("bias")) layer.bias.resize(1);
+    if (entry.contains("parts")) layer.parts = read_names(l, "parts");
     for (const json& value : l.array("packings")) {
       const Fields p(value, l.where() + " packings");
       Packing packing;
@@ -264,6 +308,7 @@ Plan read_description(const json& description, const std::string& file) {
     layer.decision = read_decision(l.at("decision"), l.where());
     plan.layers.push_back(std::move(layer));
   }
+  if (description.contains("model")) plan.model = read_model(description["model"], file);
   return plan;
 }
 

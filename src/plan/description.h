@@ -12,11 +12,14 @@ namespace cross::plan_file {
 std::string packing_tensor(const std::string& layer, std::size_t packing);
 std::string row_order_tensor(const std::string& layer);
 std::string bias_tensor(const std::string& layer);
+/// And of a tensor of the model part.
+std::string model_tensor(const std::string& name);
 
 /// The description of `plan`; `checksums` are added by the writer.
 nlohmann::json describe(const Plan& plan);
 
-/// The reverse, without data: packings have empty blobs, row orders and biases are empty. Throws InputError
+/// The reverse, without data: packings have empty blobs, row orders and biases are empty, tensors of the
+/// model part have names only. Throws InputError
 /// naming `file` and the field for anything missing, of the wrong type or out of range.
 Plan read_description(const nlohmann::json& description, const std::string& file);
 

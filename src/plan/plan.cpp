@@ -32,4 +32,10 @@ const LayerPlan* Plan::find(std::string_view layer) const {
   return nullptr;
 }
 
+const PlanTensor* ModelPart::find(std::string_view tensor) const {
+  for (const PlanTensor& entry : tensors)
+    if (entry.name == tensor) return &entry;
+  return nullptr;
+}
+
 }  // namespace cross

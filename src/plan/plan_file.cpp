@@ -6,7 +6,8 @@
 //                  (XXH3-64,
 //                                       hexadecimal) of every tensor's bytes
 //                  cross.checksum       XXH3-64 of the description's text
-//   tensors        NAME.packing.I (U8), NAME.row_order (I32), NAME.bias (F32)
+//   tensors        NAME.packing.I (U8), NAME.row_order (I32), NAME.bias (F32),
+//                  and in a model plan model/NAME for every other tensor of the model
 #include <fmt/format.h>
 
 #include <cstring>
@@ -68,14 +69,19 @@ class CheckedTensors {
     }
   }
 
-  const io::StoredTensor& get(const std::string& tensor, StoredType type) const {
+  const io::StoredTensor& get(const std::string& tensor) const {
     const auto found = tensors_.find(tensor);
     if (found == tensors_.end())
       throw InputError(fmt::format("{}: tensor {} is missing", name_, base::in_quotes(tensor)));
-    if (found->second->type != type || found->second->shape.size() != 1)
+    return *found->second;
+  }
+
+  const io::StoredTensor& get(const std::string& tensor, StoredType type) const {
+    const io::StoredTensor& found = get(tensor);
+    if (found.type != type || found.shape.size() != 1)
       throw InputError(fmt::format("{}: tensor {} must be one-dimensional {}", name_, base::in_quotes(tensor),
                                    name_of(type)));
-    return *found->second;
+    return found;
   }
 
   /// A tensor that holds one value for each of a layer's rows. An empty one would pass for an absent one.
@@ -142,6 +148,13 @@ Plan parse_plan(std::span<const std::byte> bytes, const std::string& name,
     if (!layer.bias.empty())
       layer.bias = tensors.per_row<float>(plan_file::bias_tensor(layer.name), StoredType::f32, layer.rows);
   }
+  if (plan.model)
+    for (PlanTensor& tensor : plan.model->tensors) {
+      const io::StoredTensor& stored = tensors.get(plan_file::model_tensor(tensor.name));
+      tensor.type = stored.type;
+      tensor.shape = stored.shape;
+      tensor.data = {owner, stored.bytes};
+    }
   require_features(plan, name);
   plan_file::check_plan(plan, name);
   return plan;
@@ -172,6 +185,13 @@ std::vector<OutputTensor> tensors_of(const Plan& plan) {
       add(plan_file::bias_tensor(layer.name), StoredType::f32, layer.bias.size(),
           std::as_bytes(std::span(layer.bias)));
   }
+  if (!plan.model) return tensors;
+  // Wide elements first, so that each tensor is aligned to its own.
+  for (const std::size_t size : {8, 4, 2, 1})
+    for (const PlanTensor& tensor : plan.model->tensors)
+      if (size_of(tensor.type) == size)
+        tensors.push_back(
+            {{plan_file::model_tensor(tensor.name), tensor.type, tensor.shape}, tensor.data.bytes});
   return tensors;
 }
 

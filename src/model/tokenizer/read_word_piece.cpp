@@ -155,8 +155,10 @@ WordPiece read_word_piece(const std::filesystem::path& folder) {
     return parse_tokenizer_json(*text, path("tokenizer.json"));
   const auto vocabulary = io::read_text_if_there(path("vocab.txt"));
   if (!vocabulary)
-    throw InputError(fmt::format(
-        "{}: has neither tokenizer.json nor vocab.txt; an encoder needs its tokeniser", folder.string()));
+    throw InputError(
+        fmt::format("{}: has neither tokenizer.json nor vocab.txt; an encoder needs its tokeniser "
+                    "(--layers-only compiles the layers without)",
+                    folder.string()));
   const auto config = io::read_text_if_there(path("tokenizer_config.json"));
   return parse_vocabulary(*vocabulary, path("vocab.txt"), config ? *config : "",
                           path("tokenizer_config.json"));

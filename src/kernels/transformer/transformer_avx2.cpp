@@ -1,0 +1,9 @@
+// Compiled for avx2 only: nothing here may be called before the CPU was checked.
+#define CROSS_TRANSFORMER_LANES 8
+#include "kernels/transformer/transformer_body.h"
+
+namespace cross::kernels {
+
+const TransformerKernels avx2_transformer = {layer_norm, attention, attention_scratch, accumulate};
+
+}  // namespace cross::kernels

@@ -1,0 +1,341 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "base/aligned_buffer.h"
+#include "base/json_fields.h"
+#include "base/mapped_file.h"
+#include "base/quote.h"
+#include "base/strict_json.h"
+#include "cross/error.h"
+#include "kernels/transformer/transformer.h"
+#include "model/bert/bert.h"
+#include "model/bert/config.h"
+#include "model/bert/names.h"
+#include "model/products.h"
+#include "model/tokenizer/read_word_piece.h"
+
+namespace cross::model::bert {
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+/// Order of EncoderNetwork::parts.
+enum Part {
+  embeddings_part,
+  qkv_part,
+  attention_part,
+  attention_output_part,
+  up_part,
+  down_part,
+  norms_part,
+  pooling_part
+};
+
+struct Norm {
+  const float* scale = nullptr;
+  const float* shift = nullptr;
+};
+
+struct LayerOf {
+  std::size_t query_key_value = 0, attention_output = 0, up = 0, down = 0;
+  Norm attention_norm, output_norm;
+};
+
+/// The model part of a plan, checked.
+struct Parts {
+  Config config;
+  WordPiece tokenizer;
+};
+
+Parts read_parts(const ModelPart& part) {
+  const std::string where = "the plan's model";
+  const nlohmann::json description = base::parse_strict_json(part.description, where);
+  const base::Fields fields(description, where);
+  const Config config = read_description(fields.at("config"), where + ", config");
+  const WordPieceRules rules = read_rules(fields.at("tokenizer"), where + ", tokenizer");
+  const PlanTensor* text = part.find(vocabulary);
+  if (text == nullptr || text->type != StoredType::u8)
+    throw InputError(where + ": has no vocabulary of bytes");
+  std::string_view lines = base::as_text(text->data.bytes);
+  std::vector<std::string> pieces;
+  while (!lines.empty()) {
+    const std::size_t end = std::min(lines.find('\n'), lines.size());
+    pieces.emplace_back(lines.substr(0, end));
+    lines.remove_prefix(std::min(end + 1, lines.size()));
+  }
+  if (static_cast<std::int64_t>(pieces.size()) > config.vocabulary)
+    throw InputError(fmt::format("{}: the vocabulary has {} pieces for {} rows of the table", where,
+                                 pieces.size(), config.vocabulary));
+  return {config, WordPiece(rules, std::move(pieces), where)};
+}
+
+class Encoder final : public EncoderNetwork {
+ public:
+  Encoder(const Plan& plan, Executor& executor)
+      : plan_(plan),
+        executor_(executor),
+        parts_of_plan_(read_parts(*plan.model)),
+        config_(parts_of_plan_.config),
+        kernels_(kernels::transformer_kernels(kernels::active_isa())),
+        products_(plan, executor) {
+    info_ = {plan.model->architecture, config_.layers,     config_.hidden,  config_.heads,
+             config_.most_tokens,      config_.vocabulary, config_.pooling, config_.normalised};
+    words_ = table(word_table, config_.vocabulary);
+    positions_ = table(position_table, config_.positions);
+    types_ = table(type_table, config_.types);
+    embedding_norm_ = norm(embedding_norm);
+    for (std::int64_t i = 0; i < config_.layers; ++i)
+      layers_.push_back(
+          {products_.layer(in_layer(i, query_key_value), 3 * config_.hidden, config_.hidden),
+           products_.layer(in_layer(i, attention_output), config_.hidden, config_.hidden),
+           products_.layer(in_layer(i, feed_forward_up), config_.intermediate, config_.hidden),
+           products_.layer(in_layer(i, feed_forward_down), config_.hidden, config_.intermediate),
+           norm(in_layer(i, attention_norm)), norm(in_layer(i, output_norm))});
+  }
+
+  const EncoderInfo& info() const override { return info_; }
+  std::vector<std::int32_t> tokenize(std::string_view text) const override {
+    return parts_of_plan_.tokenizer.tokenize(text, static_cast<std::size_t>(config_.most_tokens));
+  }
+  void observe(cross::Encoder::Observer observer) override { observer_ = std::move(observer); }
+  void set_product_tokens(std::int64_t tokens) override { products_.set_most_tokens(tokens); }
+  std::vector<EncoderPart>& parts() override { return times_; }
+
+  void embed(const TokenBatch& batch, std::span<float> embeddings) override {
+    reserve(batch);
+    const auto tokens = static_cast<std::int64_t>(batch.ids.size());
+    timed(embeddings_part, [&] { look_up(batch); });
+    observed(0, tokens);
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      const LayerOf& layer = layers_[i];
+      product(qkv_part, layer.query_key_value, hidden_, qkv_, tokens);
+      timed(attention_part, [&] { attend(batch); });
+      product(attention_output_part, layer.attention_output, context_, sum_, tokens, Activation::none,
+              hidden_);
+      timed(norms_part, [&] { normalise(layer.attention_norm, tokens); });
+      product(up_part, layer.up, hidden_, inner_, tokens, config_.activation);
+      product(down_part, layer.down, inner_, sum_, tokens, Activation::none, hidden_);
+      timed(norms_part, [&] { normalise(layer.output_norm, tokens); });
+      observed(static_cast<std::int64_t>(i) + 1, tokens);
+    }
+    timed(pooling_part, [&] { pool(batch, embeddings); });
+  }
+
+ private:
+  // ---- parts of the plan
+
+  [[noreturn]] static void unfit(const std::string& name, const std::string& why) {
+    throw InputError(fmt::format("the plan's model: tensor {} {}", base::in_quotes(name), why));
+  }
+
+  const std::byte* tensor(const std::string& name, StoredType type,
+                          const std::vector<std::int64_t>& shape) const {
+    const PlanTensor* found = plan_.model->find(name);
+    if (found == nullptr) unfit(name, "is missing");
+    if (found->type != type || found->shape != shape)
+      unfit(name, fmt::format("is {} [{}]; it must be {} [{}]", name_of(found->type),
+                              fmt::join(found->shape, ", "), name_of(type), fmt::join(shape, ", ")));
+    return found->data.bytes.data();
+  }
+  const std::byte* table(const char* name, std::int64_t rows) const {
+    return tensor(name, plan_.dtype == DType::fp32 ? StoredType::f32 : StoredType::bf16,
+                  {rows, config_.hidden});
+  }
+  /// Copied: the kernels read floats, and a plan from memory may lie anywhere.
+  Norm norm(const std::string& name) {
+    const auto copy = [&](const std::string& part) {
+      const std::byte* bytes = tensor(part, StoredType::f32, {config_.hidden});
+      std::vector<float>& values = norms_.emplace_back(static_cast<std::size_t>(config_.hidden));
+      std::memcpy(values.data(), bytes, values.size() * sizeof(float));
+      return values.data();
+    };
+    const float* scale = copy(name + ".weight");
+    return {scale, copy(name + ".bias")};
+  }
+
+  // ---- memory
+
+  std::size_t row_bytes(std::int64_t width) const {
+    return static_cast<std::size_t>(width) * size_of(plan_.dtype);
+  }
+
+  void reserve(const TokenBatch& batch) {
+    const auto rows = static_cast<std::size_t>(products_.padded(static_cast<std::int64_t>(batch.ids.size())));
+    std::int64_t longest = 0;
+    for (std::size_t i = 0; i < batch.sentences(); ++i) longest = std::max(longest, batch.tokens(i));
+    std::byte** const buffers[] = {&hidden_, &sum_, &context_, &qkv_, &inner_};
+    const std::int64_t widths[] = {config_.hidden, config_.hidden, config_.hidden, 3 * config_.hidden,
+                                   config_.intermediate};
+    for (std::size_t i = 0; i < std::size(buffers); ++i)
+      *buffers[i] = memory_[i].get(rows * row_bytes(widths[i])).data();
+    const std::size_t floats = std::max(
+        {static_cast<std::size_t>(config_.hidden), kernels_.attention_scratch(longest, config_.head_size())});
+    scratch_floats_ = (floats + 15) / 16 * 16;
+    scratch_ = reinterpret_cast<float*>(
+        scratch_memory_.get(scratch_floats_ * 4 * static_cast<std::size_t>(executor_.workers())).data());
+  }
+  float* scratch_of(int worker) const {
+    return scratch_ + scratch_floats_ * static_cast<std::size_t>(worker);
+  }
+
+  // ---- steps
+
+  template <class Step>
+  void timed(Part part, Step&& step) {
+    const auto start = clock::now();
+    step();
+    times_[part].seconds += std::chrono::duration<double>(clock::now() - start).count();
+  }
+
+  void product(Part part, std::size_t layer, const std::byte* x, std::byte* y, std::int64_t tokens,
+               Activation activation = Activation::none, const std::byte* residual = nullptr) {
+    timed(part, [&] {
+      RunArgs args;
+      args.x = x;
+      args.y = y;
+      args.tokens = tokens;
+      args.activation = activation;
+      args.residual = residual;
+      products_.run(layer, args);
+    });
+  }
+
+  /// step(first, last, worker) for an equal share of `count` things per worker.
+  template <class Step>
+  void spread(std::int64_t count, Step&& step) {
+    const int workers = executor_.workers();
+    executor_.run(
+        [&](int worker) { step(count * worker / workers, count * (worker + 1) / workers, worker); });
+  }
+
+  /// hidden = LayerNorm(word + position + type 0)
+  void look_up(const TokenBatch& batch) {
+    std::vector<std::int32_t> position(batch.ids.size());
+    for (std::size_t i = 0; i < batch.sentences(); ++i)
+      for (std::int64_t t = batch.offsets[i]; t < batch.offsets[i + 1]; ++t)
+        position[static_cast<std::size_t>(t)] = static_cast<std::int32_t>(t - batch.offsets[i]);
+    const std::size_t row = row_bytes(config_.hidden);
+    spread(static_cast<std::int64_t>(batch.ids.size()),
+           [&](std::int64_t begin, std::int64_t end, int worker) {
+             for (auto t = static_cast<std::size_t>(begin); t < static_cast<std::size_t>(end); ++t)
+               layer_norm(embedding_norm_,
+                          {words_ + static_cast<std::size_t>(batch.ids[t]) * row,
+                           positions_ + static_cast<std::size_t>(position[t]) * row, types_},
+                          hidden_ + t * row, scratch_of(worker));
+           });
+  }
+
+  /// hidden = LayerNorm(sum)
+  void normalise(const Norm& norm, std::int64_t tokens) {
+    const std::size_t row = row_bytes(config_.hidden);
+    spread(tokens, [&](std::int64_t begin, std::int64_t end, int worker) {
+      for (auto t = static_cast<std::size_t>(begin); t < static_cast<std::size_t>(end); ++t)
+        layer_norm(norm, {sum_ + t * row, nullptr, nullptr}, hidden_ + t * row, scratch_of(worker));
+    });
+  }
+
+  void layer_norm(const Norm& norm, std::array<const std::byte*, 3> addends, std::byte* y,
+                  float* scratch) const {
+    kernels_.layer_norm({.addends = {addends[0], addends[1], addends[2]},
+                         .dtype = plan_.dtype,
+                         .size = config_.hidden,
+                         .scale = norm.scale,
+                         .shift = norm.shift,
+                         .epsilon = static_cast<float>(config_.epsilon),
+                         .y = y,
+                         .scratch = scratch});
+  }
+
+  /// context = softmax(q·kᵀ/√d)·v per sentence and head. Sentences differ in length, so workers take the next
+  /// head when they are done with one.
+  void attend(const TokenBatch& batch) {
+    const std::int64_t size = config_.head_size();
+    const std::size_t width = row_bytes(3 * config_.hidden);
+    std::atomic<std::size_t> next{0};
+    const std::size_t heads = batch.sentences() * static_cast<std::size_t>(config_.heads);
+    executor_.run([&](int worker) {
+      for (std::size_t i = next++; i < heads; i = next++) {
+        const std::size_t sentence = i / static_cast<std::size_t>(config_.heads);
+        const auto head = static_cast<std::int64_t>(i % static_cast<std::size_t>(config_.heads));
+        const auto first = static_cast<std::size_t>(batch.offsets[sentence]);
+        const std::byte* q = qkv_ + first * width + row_bytes(head * size);
+        kernels_.attention({.q = q,
+                            .k = q + row_bytes(config_.hidden),
+                            .v = q + row_bytes(2 * config_.hidden),
+                            .stride = 3 * config_.hidden,
+                            .dtype = plan_.dtype,
+                            .tokens = batch.tokens(sentence),
+                            .head_size = size,
+                            .scale = 1.0f / std::sqrt(static_cast<float>(size)),
+                            .y = context_ + first * row_bytes(config_.hidden) + row_bytes(head * size),
+                            .y_stride = config_.hidden,
+                            .scratch = scratch_of(worker)});
+      }
+    });
+  }
+
+  void pool(const TokenBatch& batch, std::span<float> embeddings) {
+    const std::size_t row = row_bytes(config_.hidden);
+    const auto hidden = static_cast<std::size_t>(config_.hidden);
+    spread(static_cast<std::int64_t>(batch.sentences()), [&](std::int64_t begin, std::int64_t end, int) {
+      for (auto s = static_cast<std::size_t>(begin); s < static_cast<std::size_t>(end); ++s) {
+        float* out = embeddings.data() + s * hidden;
+        std::fill_n(out, hidden, 0.0f);
+        const std::int64_t tokens = config_.pooling == Pooling::cls ? 1 : batch.tokens(s);
+        for (std::int64_t t = 0; t < tokens; ++t)
+          kernels_.accumulate(out, hidden_ + static_cast<std::size_t>(batch.offsets[s] + t) * row,
+                              plan_.dtype, config_.hidden);
+        double squares = 0;
+        for (std::size_t i = 0; i < hidden; ++i) {
+          out[i] /= static_cast<float>(tokens);
+          squares += static_cast<double>(out[i]) * out[i];
+        }
+        // The reference divides by 1e-12 at least.
+        const auto length = static_cast<float>(std::max(std::sqrt(squares), 1e-12));
+        if (config_.normalised)
+          for (std::size_t i = 0; i < hidden; ++i) out[i] /= length;
+      }
+    });
+  }
+
+  void observed(std::int64_t layer, std::int64_t tokens) {
+    if (!observer_) return;
+    std::vector<float> values(static_cast<std::size_t>(tokens * config_.hidden), 0.0f);
+    kernels_.accumulate(values.data(), hidden_, plan_.dtype, tokens * config_.hidden);
+    observer_(layer, values);
+  }
+
+  const Plan& plan_;
+  Executor& executor_;
+  Parts parts_of_plan_;
+  const Config& config_;
+  EncoderInfo info_;
+  const kernels::TransformerKernels& kernels_;
+  Products products_;
+  std::vector<std::vector<float>> norms_;  // moved when it grows, but what its elements hold stays
+  const std::byte *words_ = nullptr, *positions_ = nullptr, *types_ = nullptr;
+  Norm embedding_norm_;
+  std::vector<LayerOf> layers_;
+  cross::Encoder::Observer observer_;
+  std::vector<EncoderPart> times_ = {{"embeddings", false, 0},     {"query, key, value", true, 0},
+                                     {"attention", false, 0},      {"attention output", true, 0},
+                                     {"feed-forward up", true, 0}, {"feed-forward down", true, 0},
+                                     {"layer norms", false, 0},    {"pooling", false, 0}};
+  base::AlignedBuffer memory_[5], scratch_memory_;
+  std::byte *hidden_ = nullptr, *sum_ = nullptr, *context_ = nullptr, *qkv_ = nullptr, *inner_ = nullptr;
+  float* scratch_ = nullptr;
+  std::size_t scratch_floats_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<EncoderNetwork> make_encoder(const Plan& plan, Executor& executor) {
+  return std::make_unique<Encoder>(plan, executor);
+}
+
+}  // namespace cross::model::bert

@@ -1,0 +1,42 @@
+#include "text_lines.h"
+
+#include <fmt/format.h>
+
+#include <iostream>
+#include <iterator>
+
+#include "base/mapped_file.h"
+#include "cross/error.h"
+#include "model/tokenizer/unicode.h"
+
+namespace cross::cli {
+namespace {
+
+std::string read_all(const std::string& path) {
+  if (path == "-") return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+  const base::MappedFile file(path);
+  return std::string(base::as_text(file.bytes()));
+}
+
+}  // namespace
+
+std::vector<std::string> read_lines(const std::string& path) {
+  const std::string text = read_all(path);
+  const std::string name = path == "-" ? "standard input" : path;
+  std::vector<std::string> lines;
+  for (std::size_t begin = 0; begin < text.size();) {
+    std::size_t end = std::min(text.find('\n', begin), text.size());
+    std::string& line = lines.emplace_back(text, begin, end - begin);
+    if (line.ends_with('\r')) line.pop_back();
+    if (const std::size_t bad = model::first_ill_formed(line); bad != std::string::npos)
+      throw InputError(
+          fmt::format("{}: line {} is not UTF-8 text (byte {} of the line); convert the file, for example "
+                      "with iconv",
+                      name, lines.size(), bad + 1));
+    begin = end + 1;
+  }
+  if (lines.empty()) throw UsageError(fmt::format("{}: is empty; give one sentence a line", name));
+  return lines;
+}
+
+}  // namespace cross::cli
