@@ -167,5 +167,15 @@ for dtype in fp32 bf16; do
   json_rows "models/$name-$dtype.json" total tokens dense_us cross_us speedup |
     awk -v dtype="$dtype" '{ printf "%6s %8d %12.3f %12.3f %9.2fx\n", dtype, $1, $2 / 1000, $3 / 1000, $4 }'
 done
+if [[ -f $model/config.json ]]; then
+  step "The whole model: from text to embeddings"
+  for dtype in fp32 bf16; do
+    printf '%s, against the model before pruning, on examples/sentences.txt:\n\n' "$dtype"
+    "$cross" eval "models/$name-$dtype.plan" --reference "$model" --text examples/sentences.txt
+    printf '\n%s, against the same weights through the best dense library:\n\n' "$dtype"
+    "$cross" bench "models/$name-$dtype.plan" --seconds 4
+    printf '\n'
+  done
+fi
 [[ $smallest == yes ]] && printf '\nThis was the smallest input: the times mean nothing.\n'
 printf '\nDone in %d s. Next: build/%s/bin/cross explain %s\n' "$SECONDS" "$preset" "models/$name-fp32.plan"

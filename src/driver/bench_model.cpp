@@ -24,7 +24,7 @@ using clock = std::chrono::steady_clock;
 double least_agreement(DType dtype) { return dtype == DType::fp32 ? 0.9999 : 0.999; }
 
 /// Sizes of products that the baseline may choose from; 0 is the whole batch.
-constexpr std::int64_t product_tokens[] = {0, 512};
+constexpr std::int64_t product_tokens[] = {0, 256, 512};
 
 TokenBatch random_batch(const EncoderInfo& info, const ModelBenchOptions& options) {
   if (options.length < 1 || options.length > info.most_tokens)

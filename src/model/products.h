@@ -4,14 +4,22 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/aligned_buffer.h"
 #include "cross/session.h"
 
 namespace cross::model {
 
-/// Runs the layers of a plan, and asks the dense libraries for few different token counts only: each of their
-/// handles serves one count and holds a packed copy of the weights, while batches of text come in every size.
+/// Tokens [first, first + tokens) of a batch, and how many rows to compute for them.
+struct Slice {
+  std::int64_t first = 0, tokens = 0;
+  std::int64_t rows = 0;  ///< at least `tokens`: those behind them mean nothing
+};
+
+/// Runs the layers of a plan slice by slice, so that what one product stores is still in the caches when the
+/// next one reads it. Asks the dense libraries for few different token counts only: each of their handles
+/// serves one count and holds a packed copy of the weights, while batches of text come in every size.
 class Products {
  public:
   Products(const Plan& plan, Executor& executor) : plan_(plan), session_(plan, executor) {}
@@ -19,17 +27,19 @@ class Products {
   /// Index of a layer; InputError unless it is [rows, cols].
   std::size_t layer(const std::string& name, std::int64_t rows, std::int64_t cols) const;
 
-  /// Rows that x, y and the residual must have room for: some behind `tokens` may be computed too.
-  std::int64_t padded(std::int64_t tokens) const;
+  /// A batch cut into slices.
+  std::vector<Slice> slices(std::int64_t tokens) const;
+  /// Rows that buffers of a batch need: the last slice may compute more than there are tokens.
+  static std::int64_t padded(std::int64_t tokens);
 
-  /// y = activation(x·Wᵀ + bias) + residual. All buffers have `padded(args.tokens)` rows.
+  /// y = activation(x·Wᵀ + bias) + residual for `args.tokens` rows.
   void run(std::size_t layer, RunArgs args);
 
   /// As Encoder::set_product_tokens.
   void set_most_tokens(std::int64_t tokens) { most_tokens_ = tokens; }
 
  private:
-  std::int64_t next_slice(const LayerPlan& layer, std::int64_t left) const;
+  bool library_runs(std::int64_t tokens) const;
 
   const Plan& plan_;
   Session session_;

@@ -140,6 +140,43 @@ TEST_P(Transformer, attention_survives_large_scores) {
   for (std::int64_t i = 0; i < tokens * head_size; ++i) EXPECT_TRUE(std::isfinite(value_at(y, i, dtype())));
 }
 
+TEST_P(Transformer, gelu_is_the_formula) {
+  const std::vector<float> special = {0.0f,  -0.0f,  1e-30f, -1e-30f, 13.0f, -13.0f,
+                                      1e20f, -1e20f, -5.5f,  3e38f,   -3e38f};
+  for (const std::int64_t size : {1, 11, 16, 1000}) {
+    Values x = draw(size, dtype(), 9, 3);
+    for (std::size_t i = 0; i < special.size() && i < x.exact.size(); ++i) {
+      const std::uint32_t bits = bits_from_float(special[i], dtype());
+      std::memcpy(x.bytes.data() + i * size_of(dtype()), &bits, size_of(dtype()));
+      x.exact[i] = float_from_bits(bits, dtype());
+    }
+    kernels().gelu(x.bytes.data(), dtype(), size);
+    for (std::size_t i = 0; i < x.exact.size(); ++i) {
+      const double expected = 0.5 * x.exact[i] * std::erfc(-x.exact[i] / std::sqrt(2.0));
+      const double bound = dtype() == DType::fp32 ? 3e-7 : 4e-3;
+      EXPECT_NEAR(value_at(x.bytes, static_cast<std::int64_t>(i), dtype()), expected,
+                  bound * std::max(1.0, std::fabs(expected)))
+          << x.exact[i];
+    }
+  }
+}
+
+TEST_P(Transformer, gelu_keeps_nan_and_infinity) {
+  const auto gelu = [&](float value) {
+    std::byte x[4];
+    std::uint32_t bits = bits_from_float(value, dtype());
+    std::memcpy(x, &bits, size_of(dtype()));
+    kernels().gelu(x, dtype(), 1);
+    bits = 0;
+    std::memcpy(&bits, x, size_of(dtype()));
+    return float_from_bits(bits, dtype());
+  };
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  EXPECT_TRUE(std::isnan(gelu(std::numeric_limits<float>::quiet_NaN())));
+  EXPECT_EQ(gelu(infinity), infinity);
+  EXPECT_NEAR(gelu(-infinity), 0.0f, 1e-30f);
+}
+
 TEST_P(Transformer, accumulate_adds) {
   for (const std::int64_t size : {1, 15, 256, 300}) {
     const Values x = draw(size, dtype(), 5);

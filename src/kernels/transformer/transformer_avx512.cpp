@@ -4,6 +4,6 @@
 
 namespace cross::kernels {
 
-const TransformerKernels avx512_transformer = {layer_norm, attention, attention_scratch, accumulate};
+const TransformerKernels avx512_transformer = {layer_norm, attention, attention_scratch, gelu, accumulate};
 
 }  // namespace cross::kernels

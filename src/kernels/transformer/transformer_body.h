@@ -68,12 +68,20 @@ inline Vector exp_of_negative(Vector x) {
   return p * scale;
 }
 
+/// Rows of heads are too short for a call of memcpy.
+inline void copy(const std::byte* x, std::int64_t size, std::byte* y) {
+  std::int64_t i = 0;
+  for (; i + lanes <= size; i += lanes) {
+    Vector value;
+    std::memcpy(&value, x + 4 * i, sizeof value);
+    std::memcpy(y + 4 * i, &value, sizeof value);
+  }
+  for (; i < size; ++i) std::memcpy(y + 4 * i, x + 4 * i, 4);
+}
+
 /// x[size] as fp32.
 inline void widen(const std::byte* x, DType dtype, std::int64_t size, float* y) {
-  if (dtype == DType::fp32) {
-    std::memcpy(y, x, static_cast<std::size_t>(size) * 4);
-    return;
-  }
+  if (dtype == DType::fp32) return copy(x, size, reinterpret_cast<std::byte*>(y));
   std::int64_t i = 0;
   for (; i + lanes <= size; i += lanes) {
     Halves bits;
@@ -90,10 +98,7 @@ inline void widen(const std::byte* x, DType dtype, std::int64_t size, float* y) 
 
 /// The reverse: rounded to nearest even, NaN stays NaN.
 inline void narrow(const float* x, std::int64_t size, DType dtype, std::byte* y) {
-  if (dtype == DType::fp32) {
-    std::memcpy(y, x, static_cast<std::size_t>(size) * 4);
-    return;
-  }
+  if (dtype == DType::fp32) return copy(reinterpret_cast<const std::byte*>(x), size, y);
   std::int64_t i = 0;
   for (; i + lanes <= size; i += lanes) {
     Words bits;
@@ -119,6 +124,37 @@ void accumulate(float* sum, const std::byte* x, DType dtype, std::int64_t size) 
     std::int64_t i = 0;
     for (; i + lanes <= count; i += lanes) store(sum + begin + i, load(sum + begin + i) + load(wide + i));
     for (; i < count; ++i) sum[begin + i] += wide[i];
+  }
+}
+
+/// x·Φ(x) with the complement of Φ by Abramowitz and Stegun 7.1.26 (error below 1.5e-7):
+///
+///     1 − Φ(z) = ½ · (a₁t + … + a₅t⁵) · e^(−z²/2),  t = 1 / (1 + p·z/√2),  z ≥ 0
+///
+/// For x < 0 the result is a product without a difference, so its tail keeps its digits.
+inline Vector gelu_of(Vector x) {
+  const Vector z = x < 0 ? -x : x;
+  const Vector t = 1.0f / (1.0f + (0.3275911f * 0.70710678f) * z);
+  Vector p = 1.061405429f * t - 1.453152027f;
+  p = p * t + 1.421413741f;
+  p = p * t - 0.284496736f;
+  p = p * t + 0.254829592f;
+  // Beyond 100 the tail is nothing; the limit keeps ∞ · 0 out of it.
+  const Vector tail =
+      (0.5f * (z < 100.0f ? z : broadcast(100.0f))) * (p * t * exp_of_negative(-0.5f * (z * z)));
+  // −tail where x < 0 (and NaN where x is), x − tail else.
+  return (x < 0 ? Vector{} : x) - tail;
+}
+
+void gelu(std::byte* x, DType dtype, std::int64_t size) {
+  float part[lanes];
+  for (std::int64_t i = 0; i < size; i += lanes) {
+    const std::int64_t count = std::min(lanes, size - i);
+    std::byte* at = x + static_cast<std::size_t>(i) * size_of(dtype);
+    if (count < lanes) std::fill(part, part + lanes, 0.0f);
+    widen(at, dtype, count, part);
+    store(part, gelu_of(load(part)));
+    narrow(part, count, dtype, at);
   }
 }
 

@@ -4,6 +4,6 @@
 
 namespace cross::kernels {
 
-const TransformerKernels scalar_transformer = {layer_norm, attention, attention_scratch, accumulate};
+const TransformerKernels scalar_transformer = {layer_norm, attention, attention_scratch, gelu, accumulate};
 
 }  // namespace cross::kernels

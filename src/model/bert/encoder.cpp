@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -31,6 +32,7 @@ enum Part {
   attention_part,
   attention_output_part,
   up_part,
+  activation_part,
   down_part,
   norms_part,
   pooling_part
@@ -107,20 +109,17 @@ class Encoder final : public EncoderNetwork {
   std::vector<EncoderPart>& parts() override { return times_; }
 
   void embed(const TokenBatch& batch, std::span<float> embeddings) override {
-    reserve(batch);
     const auto tokens = static_cast<std::int64_t>(batch.ids.size());
+    const std::vector<Slice> slices = products_.slices(tokens);
+    reserve(batch, slices);
     timed(embeddings_part, [&] { look_up(batch); });
     observed(0, tokens);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      const LayerOf& layer = layers_[i];
-      product(qkv_part, layer.query_key_value, hidden_, qkv_, tokens);
+      for (const Slice& slice : slices)
+        product(qkv_part, layers_[i].query_key_value, slice.rows, row(hidden_, slice.first, config_.hidden),
+                row(qkv_, slice.first, 3 * config_.hidden));
       timed(attention_part, [&] { attend(batch); });
-      product(attention_output_part, layer.attention_output, context_, sum_, tokens, Activation::none,
-              hidden_);
-      timed(norms_part, [&] { normalise(layer.attention_norm, tokens); });
-      product(up_part, layer.up, hidden_, inner_, tokens, config_.activation);
-      product(down_part, layer.down, inner_, sum_, tokens, Activation::none, hidden_);
-      timed(norms_part, [&] { normalise(layer.output_norm, tokens); });
+      for (const Slice& slice : slices) after_attention(layers_[i], slice);
       observed(static_cast<std::int64_t>(i) + 1, tokens);
     }
     timed(pooling_part, [&] { pool(batch, embeddings); });
@@ -163,16 +162,20 @@ class Encoder final : public EncoderNetwork {
   std::size_t row_bytes(std::int64_t width) const {
     return static_cast<std::size_t>(width) * size_of(plan_.dtype);
   }
+  std::byte* row(std::byte* buffer, std::int64_t token, std::int64_t width) const {
+    return buffer + static_cast<std::size_t>(token) * row_bytes(width);
+  }
 
-  void reserve(const TokenBatch& batch) {
-    const auto rows = static_cast<std::size_t>(products_.padded(static_cast<std::int64_t>(batch.ids.size())));
-    std::int64_t longest = 0;
+  void reserve(const TokenBatch& batch, const std::vector<Slice>& slices) {
+    const std::int64_t rows = Products::padded(static_cast<std::int64_t>(batch.ids.size()));
+    std::int64_t slice_rows = 0, longest = 0;
+    for (const Slice& slice : slices) slice_rows = std::max(slice_rows, slice.rows);
     for (std::size_t i = 0; i < batch.sentences(); ++i) longest = std::max(longest, batch.tokens(i));
-    std::byte** const buffers[] = {&hidden_, &sum_, &context_, &qkv_, &inner_};
-    const std::int64_t widths[] = {config_.hidden, config_.hidden, config_.hidden, 3 * config_.hidden,
-                                   config_.intermediate};
-    for (std::size_t i = 0; i < std::size(buffers); ++i)
-      *buffers[i] = memory_[i].get(rows * row_bytes(widths[i])).data();
+    hidden_ = memory_[0].get(static_cast<std::size_t>(rows) * row_bytes(config_.hidden)).data();
+    context_ = memory_[1].get(static_cast<std::size_t>(rows) * row_bytes(config_.hidden)).data();
+    qkv_ = memory_[2].get(static_cast<std::size_t>(rows) * row_bytes(3 * config_.hidden)).data();
+    sum_ = memory_[3].get(static_cast<std::size_t>(slice_rows) * row_bytes(config_.hidden)).data();
+    inner_ = memory_[4].get(static_cast<std::size_t>(slice_rows) * row_bytes(config_.intermediate)).data();
     const std::size_t floats = std::max(
         {static_cast<std::size_t>(config_.hidden), kernels_.attention_scratch(longest, config_.head_size())});
     scratch_floats_ = (floats + 15) / 16 * 16;
@@ -192,17 +195,30 @@ class Encoder final : public EncoderNetwork {
     times_[part].seconds += std::chrono::duration<double>(clock::now() - start).count();
   }
 
-  void product(Part part, std::size_t layer, const std::byte* x, std::byte* y, std::int64_t tokens,
+  void product(Part part, std::size_t layer, std::int64_t rows, const std::byte* x, std::byte* y,
                Activation activation = Activation::none, const std::byte* residual = nullptr) {
     timed(part, [&] {
       RunArgs args;
       args.x = x;
       args.y = y;
-      args.tokens = tokens;
+      args.tokens = rows;
       args.activation = activation;
       args.residual = residual;
       products_.run(layer, args);
     });
+  }
+
+  /// The rest of a layer concerns every token for itself.
+  void after_attention(const LayerOf& layer, const Slice& slice) {
+    std::byte* hidden = row(hidden_, slice.first, config_.hidden);
+    product(attention_output_part, layer.attention_output, slice.rows,
+            row(context_, slice.first, config_.hidden), sum_, Activation::none, hidden);
+    timed(norms_part, [&] { normalise(layer.attention_norm, slice.tokens, hidden); });
+    const bool gelu = config_.activation == Activation::gelu;
+    product(up_part, layer.up, slice.rows, hidden, inner_, gelu ? Activation::none : config_.activation);
+    if (gelu) timed(activation_part, [&] { activate(slice.tokens); });
+    product(down_part, layer.down, slice.rows, inner_, sum_, Activation::none, hidden);
+    timed(norms_part, [&] { normalise(layer.output_norm, slice.tokens, hidden); });
   }
 
   /// step(first, last, worker) for an equal share of `count` things per worker.
@@ -219,23 +235,30 @@ class Encoder final : public EncoderNetwork {
     for (std::size_t i = 0; i < batch.sentences(); ++i)
       for (std::int64_t t = batch.offsets[i]; t < batch.offsets[i + 1]; ++t)
         position[static_cast<std::size_t>(t)] = static_cast<std::int32_t>(t - batch.offsets[i]);
-    const std::size_t row = row_bytes(config_.hidden);
+    const std::size_t bytes = row_bytes(config_.hidden);
     spread(static_cast<std::int64_t>(batch.ids.size()),
            [&](std::int64_t begin, std::int64_t end, int worker) {
              for (auto t = static_cast<std::size_t>(begin); t < static_cast<std::size_t>(end); ++t)
                layer_norm(embedding_norm_,
-                          {words_ + static_cast<std::size_t>(batch.ids[t]) * row,
-                           positions_ + static_cast<std::size_t>(position[t]) * row, types_},
-                          hidden_ + t * row, scratch_of(worker));
+                          {words_ + static_cast<std::size_t>(batch.ids[t]) * bytes,
+                           positions_ + static_cast<std::size_t>(position[t]) * bytes, types_},
+                          hidden_ + t * bytes, scratch_of(worker));
            });
   }
 
   /// hidden = LayerNorm(sum)
-  void normalise(const Norm& norm, std::int64_t tokens) {
-    const std::size_t row = row_bytes(config_.hidden);
+  void normalise(const Norm& norm, std::int64_t tokens, std::byte* hidden) {
     spread(tokens, [&](std::int64_t begin, std::int64_t end, int worker) {
-      for (auto t = static_cast<std::size_t>(begin); t < static_cast<std::size_t>(end); ++t)
-        layer_norm(norm, {sum_ + t * row, nullptr, nullptr}, hidden_ + t * row, scratch_of(worker));
+      for (std::int64_t t = begin; t < end; ++t)
+        layer_norm(norm, {row(sum_, t, config_.hidden), nullptr, nullptr}, row(hidden, t, config_.hidden),
+                   scratch_of(worker));
+    });
+  }
+
+  void activate(std::int64_t tokens) {
+    spread(tokens, [&](std::int64_t begin, std::int64_t end, int) {
+      kernels_.gelu(row(inner_, begin, config_.intermediate), plan_.dtype,
+                    (end - begin) * config_.intermediate);
     });
   }
 
@@ -280,7 +303,6 @@ class Encoder final : public EncoderNetwork {
   }
 
   void pool(const TokenBatch& batch, std::span<float> embeddings) {
-    const std::size_t row = row_bytes(config_.hidden);
     const auto hidden = static_cast<std::size_t>(config_.hidden);
     spread(static_cast<std::int64_t>(batch.sentences()), [&](std::int64_t begin, std::int64_t end, int) {
       for (auto s = static_cast<std::size_t>(begin); s < static_cast<std::size_t>(end); ++s) {
@@ -288,8 +310,8 @@ class Encoder final : public EncoderNetwork {
         std::fill_n(out, hidden, 0.0f);
         const std::int64_t tokens = config_.pooling == Pooling::cls ? 1 : batch.tokens(s);
         for (std::int64_t t = 0; t < tokens; ++t)
-          kernels_.accumulate(out, hidden_ + static_cast<std::size_t>(batch.offsets[s] + t) * row,
-                              plan_.dtype, config_.hidden);
+          kernels_.accumulate(out, row(hidden_, batch.offsets[s] + t, config_.hidden), plan_.dtype,
+                              config_.hidden);
         double squares = 0;
         for (std::size_t i = 0; i < hidden; ++i) {
           out[i] /= static_cast<float>(tokens);
@@ -322,10 +344,10 @@ class Encoder final : public EncoderNetwork {
   Norm embedding_norm_;
   std::vector<LayerOf> layers_;
   cross::Encoder::Observer observer_;
-  std::vector<EncoderPart> times_ = {{"embeddings", false, 0},     {"query, key, value", true, 0},
-                                     {"attention", false, 0},      {"attention output", true, 0},
-                                     {"feed-forward up", true, 0}, {"feed-forward down", true, 0},
-                                     {"layer norms", false, 0},    {"pooling", false, 0}};
+  std::vector<EncoderPart> times_ = {
+      {"embeddings", false, 0},       {"query, key, value", true, 0}, {"attention", false, 0},
+      {"attention output", true, 0},  {"feed-forward up", true, 0},   {"activation", false, 0},
+      {"feed-forward down", true, 0}, {"layer norms", false, 0},      {"pooling", false, 0}};
   base::AlignedBuffer memory_[5], scratch_memory_;
   std::byte *hidden_ = nullptr, *sum_ = nullptr, *context_ = nullptr, *qkv_ = nullptr, *inner_ = nullptr;
   float* scratch_ = nullptr;
