@@ -13,7 +13,7 @@ namespace cross {
 
 struct ModelBenchOptions {
   std::int64_t sentences = 32;    ///< of a batch
-  std::int64_t length = 128;      ///< tokens of each sentence
+  std::int64_t length = 0;        ///< tokens of each sentence; 0: 128, or as many as the model takes
   int threads = 0;                ///< 0: one per core
   std::string baseline = "best";  ///< best, onednn or openblas
   double seconds = 10;            ///< to spend in all, about

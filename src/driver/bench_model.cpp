@@ -123,11 +123,13 @@ double ModelBenchReport::other_share() const {
   return all > 0 ? other / all : 0;
 }
 
-ModelBenchReport bench_model(const Plan& plan, const ModelBenchOptions& options) {
+ModelBenchReport bench_model(const Plan& plan, const ModelBenchOptions& given) {
+  ModelBenchOptions options = given;
   const int threads = driver::resolve_threads(options.threads);
   const auto executor = make_openmp_executor(threads);
   Side cross(plan, *executor);
   const EncoderInfo& info = cross.encoder().info();
+  if (options.length == 0) options.length = std::min<std::int64_t>(128, info.most_tokens);
   const TokenBatch batch = random_batch(info, options);
 
   ModelBenchReport report;

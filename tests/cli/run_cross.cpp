@@ -27,6 +27,7 @@ const char* program() {
                                const std::string& err, const std::string& profiles) {
   const int out_file = ::open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   const int err_file = ::open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  ::dup2(::open("/dev/null", O_RDONLY), STDIN_FILENO);
   ::dup2(out_file, STDOUT_FILENO);
   ::dup2(err_file, STDERR_FILENO);
   ::setenv("CROSS_PROFILE_DIR", profiles.c_str(), 1);
