@@ -1,5 +1,4 @@
 // WordPiece against the reference tokeniser's output (make_fixtures.py), and its files' mistakes.
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
