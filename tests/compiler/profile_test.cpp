@@ -7,6 +7,8 @@
 #include <filesystem>
 
 #include "cross/error.h"
+#include "cross/format.h"
+#include "driver/shipped_profiles.h"
 #include "refusal.h"
 
 namespace cross {
@@ -67,6 +69,17 @@ TEST(Profile, HalfASizeIsRefused) {
       R"("libraries":""},"source":"s","curves":[{"kernel":"k","arithmetic":"mma","tokens":1,"rows":0,"cols":5,)"
       R"("points":[[1,1,0]]}]})";
   testing::expect_refused<InputError>([&] { CostProfile::parse(text, "p.json"); }, {"p.json", "rows"});
+}
+
+/// A GPU that was never calibrated is priced as the nearest that was, in every format there is.
+TEST(Profile, AShippedProfilePricesEveryGpuFormat) {
+  const CostProfile profile = driver::shipped_profile({"cuda", "NVIDIA H200", "sm90", 132, 1, "cublaslt 13"});
+  EXPECT_NE(profile.source.find("shipped default, measured on"), std::string::npos) << profile.source;
+  for (const Format format : gpu_formats)
+    EXPECT_TRUE(profile.time_us(std::string(name_of(format)) + ".decode", "mma", 0.3, 1, 4096, 4096))
+        << name_of(format);
+  EXPECT_TRUE(profile.time_us("dense.cublaslt", "mma", 1, 100, 4096, 4096));
+  EXPECT_TRUE(profile.time_us("dense.cublaslt", "fp32", 1, 1, 768, 768));
 }
 
 }  // namespace

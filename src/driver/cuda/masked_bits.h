@@ -50,13 +50,16 @@ constexpr bool keeps(std::uint32_t random, double density) {
   return static_cast<double>(random) < density * 4294967296.0;
 }
 
-/// Whether position `col` is among the `keep` of its `group` with the smallest hashes.
+/// Whether position `col` is among the `keep` of its `group` with the smallest hashes; of equal ones the
+/// first.
 constexpr bool keeps_n_m(std::uint64_t seed, std::int64_t row, std::int64_t col, std::uint32_t random,
                          int keep, int group) {
   const std::int64_t first = col / group * group;
   int before = 0;
-  for (std::int64_t other = first; other < first + group; ++other)
-    before += other != col && static_cast<std::uint32_t>(position_hash(seed, row, other)) < random ? 1 : 0;
+  for (std::int64_t other = first; other < first + group; ++other) {
+    const auto hash = static_cast<std::uint32_t>(position_hash(seed, row, other));
+    before += hash < random || (hash == random && other < col) ? 1 : 0;
+  }
   return before < keep;
 }
 
