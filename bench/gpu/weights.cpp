@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "cross/error.h"
 #include "driver/cuda/masked_bits.h"
 
 namespace cross_bench {
@@ -36,11 +37,19 @@ Weight iid_weight(DType dtype, const Shape& shape, double density, std::uint64_t
 }
 
 Weight n_m_weight(DType dtype, const Shape& shape, int keep, int group, std::uint64_t seed) {
-  return {dtype, shape,
-          masked_bits(dtype, shape.rows, shape.cols, seed,
-                      [=](std::int64_t r, std::int64_t c, std::uint32_t random) {
-                        return cross::driver::cuda::keeps_n_m(seed, r, c, random, keep, group);
-                      })};
+  Weight weight{dtype, shape,
+                masked_bits(dtype, shape.rows, shape.cols, seed,
+                            [=](std::int64_t r, std::int64_t c, std::uint32_t random) {
+                              return cross::driver::cuda::keeps_n_m(seed, r, c, random, keep, group);
+                            })};
+  // A single group that keeps another count would be no N:M mask, and other formats would be measured.
+  for (std::size_t first = 0; first < weight.bits.size(); first += static_cast<std::size_t>(group))
+    if (std::count(weight.bits.begin() + static_cast<std::ptrdiff_t>(first),
+                   weight.bits.begin() + static_cast<std::ptrdiff_t>(first) + group,
+                   std::uint16_t{0}) != group - keep)
+      throw cross::InternalError(
+          fmt::format("the mask of {} does not keep {} of every {}", text_of(shape), keep, group));
+  return weight;
 }
 
 Weight region_weight(DType dtype, const Shape& shape, double least, double most, std::uint64_t seed) {
