@@ -22,6 +22,11 @@ constexpr std::size_t most_measured = 3;
 constexpr double hopeless = 1.3;
 
 /// Runs the stages of one layer and keeps what they produce.
+/// Between these ratios of dense time to a candidate's, a few repetitions of each do not tell who is faster
+/// on a shared machine: identical products differed by up to 1.27.
+constexpr double least_clear_loss = 0.8;
+constexpr double least_clear_gain = 1.3;
+
 class LayerCompiler {
  public:
   LayerCompiler(const LayerRequest& request, const LayerContext& context)
@@ -148,15 +153,20 @@ class LayerCompiler {
   /// faster.
   double measured_us(Packed& packed, std::size_t t) {
     const std::int64_t tokens = options_.tokens[t];
-    const double us = context_.measurer->layer_us(alone(packed), options_.dtype, tokens);
-    const auto& other = candidates_[packed.candidate].close_shapes[t];
-    if (!other) return us;
-    Packed changed = packed;
-    schedule(changed, t, *other);
-    const double other_us = context_.measurer->layer_us(alone(changed), options_.dtype, tokens);
-    if (other_us >= us) return us;
-    packed = std::move(changed);
-    return other_us;
+    double us = context_.measurer->layer_us(alone(packed), options_.dtype, tokens);
+    if (const auto& other = candidates_[packed.candidate].close_shapes[t]) {
+      Packed changed = packed;
+      schedule(changed, t, *other);
+      const double other_us = context_.measurer->layer_us(alone(changed), options_.dtype, tokens);
+      if (other_us < us) {
+        packed = std::move(changed);
+        us = other_us;
+      }
+    }
+    const double dense_us = options_considered_[0].us[t];
+    if (dense_us < least_clear_loss * us || dense_us > least_clear_gain * us) return us;
+    const auto ratio = context_.measurer->speedup(alone(packed), options_.dtype, tokens, dense_[t].library);
+    return ratio ? dense_us / *ratio : us;
   }
 
   void schedule(Packed& packed, std::size_t t, const PricedShape& shape) const {

@@ -85,12 +85,13 @@ Timing time_cold(Executor& executor, const std::function<void()>& prepare, const
     const int count = static_cast<int>(samples.size());
     if (count < options.least) continue;
     if (count >= options.most) break;
+    const double spent = std::chrono::duration<double>(clock::now() - start).count();
+    if (spent < options.least_seconds) continue;
     std::vector<double> sorted = samples;
     std::sort(sorted.begin(), sorted.end());
     const bool steady =
         percentile(sorted, 0.75) - percentile(sorted, 0.25) <= options.steady * percentile(sorted, 0.5);
-    const bool late = std::chrono::duration<double>(clock::now() - start).count() > options.seconds;
-    if (steady || late) break;
+    if (steady || spent > options.seconds) break;
   }
   return summarise(samples);
 }

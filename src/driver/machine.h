@@ -24,6 +24,8 @@ struct TimingOptions {
   int most = 25;
   double seconds = 0.04;  ///< stop repeating after this long, once `least` is reached
   double steady = 0.05;   ///< stop once (p75 − p25) / median is below this
+  /// Not before this long: a handful of short products can agree with each other and all be in a slow phase.
+  double least_seconds = 0.005;
 };
 
 struct Timing {

@@ -1,6 +1,7 @@
 #include "driver/measure.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/normal_source.h"
 #include "cross/error.h"
@@ -100,27 +101,66 @@ double MachineMeasurer::imbalance(const LayerPlan& layer, DType dtype, std::int6
       run.session(), [&] { run.cool(); }, [&] { run.run(); });
 }
 
+class MachineMeasurer::DenseRun {
+ public:
+  DenseRun(MachineMeasurer& machine, const std::string& library, DType dtype, std::int64_t rows,
+           std::int64_t cols, bool bias, std::int64_t tokens)
+      : bias_(bias ? static_cast<std::size_t>(rows) : 0),
+        x_(make_activations(dtype, tokens, cols)),
+        y_(static_cast<std::size_t>(tokens * rows) * size_of(dtype)) {
+    const auto which = kernels::dense_library_from_name(library);
+    if (!which) throw InternalError("measure: unknown dense library " + library);
+    product_ = kernels::make_dense_product(*which, {.dtype = dtype,
+                                                    .rows = rows,
+                                                    .cols = cols,
+                                                    .tokens = tokens,
+                                                    .threads = machine.executor_.workers(),
+                                                    .weights = nullptr,
+                                                    .bias = bias ? bias_.data() : nullptr});
+  }
+  void run() { product_->run(x_.data(), y_.data()); }
+  void cool() { drop_from_caches(product_->packed()); }
+
+ private:
+  std::vector<float> bias_;
+  std::vector<std::byte> x_, y_;
+  std::unique_ptr<kernels::DenseProduct> product_;
+};
+
 compiler::DenseMeasurement MachineMeasurer::dense(const std::string& library, DType dtype, std::int64_t rows,
                                                   std::int64_t cols, bool bias, std::int64_t tokens) {
   const auto key = std::make_tuple(library, dtype, rows, cols, bias, tokens);
   if (const auto found = dense_.find(key); found != dense_.end()) return {found->second, {}};
-  const auto which = kernels::dense_library_from_name(library);
-  if (!which) throw InternalError("measure: unknown dense library " + library);
-  const std::vector<float> zeros(bias ? static_cast<std::size_t>(rows) : 0);
-  const auto product = kernels::make_dense_product(*which, {.dtype = dtype,
-                                                            .rows = rows,
-                                                            .cols = cols,
-                                                            .tokens = tokens,
-                                                            .threads = executor_.workers(),
-                                                            .weights = nullptr,
-                                                            .bias = bias ? zeros.data() : nullptr});
-  const auto x = make_activations(dtype, tokens, cols);
-  std::vector<std::byte> y(static_cast<std::size_t>(tokens * rows) * size_of(dtype));
+  DenseRun run(*this, library, dtype, rows, cols, bias, tokens);
   const Timing timing = time_cold(
-      executor_, [&] { drop_from_caches(product->packed()); }, [&] { product->run(x.data(), y.data()); },
-      while_compiling);
+      executor_, [&] { run.cool(); }, [&] { run.run(); }, while_compiling);
   dense_[key] = timing.median_us;
   return {timing.median_us, {}};
+}
+
+std::optional<double> MachineMeasurer::speedup(const LayerPlan& layer, DType dtype, std::int64_t tokens,
+                                               const std::string& library) {
+  using clock = std::chrono::steady_clock;
+  constexpr std::size_t least = 5, most = 25;
+  constexpr double seconds = 0.1;
+  Run sparse(*this, layer, dtype, tokens);
+  DenseRun dense(*this, library, dtype, layer.rows, layer.cols, !layer.bias.empty(), tokens);
+  const auto once = [&](auto& product) {
+    product.cool();
+    executor_.run([](int) {});
+    const auto begin = clock::now();
+    product.run();
+    return std::chrono::duration<double, std::micro>(clock::now() - begin).count();
+  };
+  once(dense), once(sparse);  // warm up
+  std::vector<double> ratios;
+  const auto start = clock::now();
+  while (ratios.size() < least ||
+         (ratios.size() < most && std::chrono::duration<double>(clock::now() - start).count() < seconds)) {
+    const double dense_us = once(dense);
+    ratios.push_back(dense_us / once(sparse));
+  }
+  return summarise(ratios).median_us;
 }
 
 }  // namespace cross::driver

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -36,6 +37,8 @@ class MachineMeasurer final : public compiler::Measurer {
   double layer_us(const LayerPlan& layer, DType dtype, std::int64_t tokens) override {
     return time_layer(layer, dtype, tokens).median_us;
   }
+  std::optional<double> speedup(const LayerPlan& layer, DType dtype, std::int64_t tokens,
+                                const std::string& library) override;
   double imbalance(const LayerPlan& layer, DType dtype, std::int64_t tokens) override;
   /// Forgets the dense times remembered so far.
   void forget() { dense_.clear(); }
@@ -46,6 +49,8 @@ class MachineMeasurer final : public compiler::Measurer {
  private:
   /// One layer, ready to run with cold weights.
   class Run;
+  /// The same through a dense library.
+  class DenseRun;
   Executor& executor_;
   AlignedBuffer workspace_;
   std::map<std::tuple<std::string, DType, std::int64_t, std::int64_t, bool, std::int64_t>, double> dense_;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,12 @@ class Measurer {
   /// Median µs of y = x·Wᵀ + bias for `layer` at `tokens`, weights dropped from the caches before each
   /// repetition.
   virtual double layer_us(const LayerPlan& layer, DType dtype, std::int64_t tokens) = 0;
+  /// Median of (µs through `library`) / (µs of `layer`), the two run in turn, so that a machine's slow phases
+  /// meet both: for close calls. nullopt where single times are as sure.
+  virtual std::optional<double> speedup(const LayerPlan& /*layer*/, DType /*dtype*/, std::int64_t /*tokens*/,
+                                        const std::string& /*library*/) {
+    return std::nullopt;
+  }
   /// max / mean busy time of the workers in such a run; 0 where workers cannot be told apart.
   virtual double imbalance(const LayerPlan& /*layer*/, DType /*dtype*/, std::int64_t /*tokens*/) { return 0; }
   /// The same through a dense library, with arbitrary weights of that shape.
