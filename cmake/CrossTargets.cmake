@@ -52,10 +52,9 @@ function(cross_precompile target owner)
   endif()
 endfunction()
 
-# cross_test(name LABEL cpu|gpu|slow|fuzz SOURCES ... [EMULATED]): a GoogleTest program that may look at internal headers.
-# EMULATED: the same tests run once more with the AVX-512 kernels on SIMDe, as name_emulated.
+# cross_test(name LABEL cpu|gpu|slow|fuzz SOURCES ...): a GoogleTest program that may look at internal headers.
 function(cross_test name)
-  cmake_parse_arguments(T "EMULATED" "LABEL" "SOURCES" ${ARGN})
+  cmake_parse_arguments(T "" "LABEL" "SOURCES" ${ARGN})
   add_executable(${name} ${T_SOURCES})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests
                                              ${XXHASH_INCLUDE_DIR})
@@ -66,11 +65,4 @@ function(cross_test name)
   cross_precompile(${name} test_headers)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS ${T_LABEL} TIMEOUT 300)
-  if(T_EMULATED AND NOT CROSS_EMULATE_AVX512)
-    add_executable(${name}_emulated $<TARGET_OBJECTS:${name}>)
-    set_target_properties(${name}_emulated PROPERTIES LINKER_LANGUAGE CXX)
-    target_link_libraries(${name}_emulated PRIVATE cross_emulated GTest::gtest_main)
-    add_test(NAME ${name}_emulated COMMAND ${name}_emulated)
-    set_tests_properties(${name}_emulated PROPERTIES LABELS "${T_LABEL};emulated" TIMEOUT 300)
-  endif()
 endfunction()
