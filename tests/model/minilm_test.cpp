@@ -24,7 +24,7 @@ double least_cosine(DType dtype, const std::string& format) {
   const auto executor = make_openmp_executor();
   Encoder encoder(plan, *executor);
   std::vector<std::string> texts;
-  std::ifstream file(std::string(CROSS_SOURCE_DIR) + "/examples/sentences.txt");
+  std::ifstream file(CROSS_SOURCE_DIR "/examples/sentences.txt");
   for (std::string line; std::getline(file, line);) texts.push_back(line);
   const std::vector<float> got = encoder.embed(texts);
   const io::FloatMatrix expected = io::read_npy(testing::fixture("minilm.npy"));
