@@ -6,32 +6,11 @@
 #include <vector>
 
 #include "compiler/pack/gpu/pack_gpu.h"
+#include "compiler/random_weight.h"
 #include "plan/formats/gpu/bitmap_planes.h"
 
 namespace cross::compiler {
 namespace {
-
-struct Weight {
-  std::vector<std::uint16_t> bits;
-  MatrixView view;
-
-  Weight(std::int64_t rows, std::int64_t cols, double density, unsigned seed)
-      : bits(static_cast<std::size_t>(rows * cols)) {
-    std::mt19937 random(seed);
-    std::bernoulli_distribution keep(density);
-    std::uniform_int_distribution<int> value(1, 0xffff);
-    for (auto& b : bits) b = keep(random) ? static_cast<std::uint16_t>(value(random)) : std::uint16_t{0};
-    view = {DType::bf16, rows, cols, reinterpret_cast<const std::byte*>(bits.data())};
-  }
-};
-
-std::vector<std::uint16_t> decoded(std::span<const std::byte> blob, const Weight& weight) {
-  std::vector<std::uint16_t> out(weight.bits.size());
-  formats::gpu::decode(blob, [&](std::int64_t row, std::int64_t col, std::uint16_t bits) {
-    out[static_cast<std::size_t>(row * weight.view.cols + col)] = bits;
-  });
-  return out;
-}
 
 struct PlanesCase {
   std::int64_t rows, cols;
@@ -43,7 +22,7 @@ class BitmapPlanesPack : public testing::TestWithParam<PlanesCase> {};
 
 TEST_P(BitmapPlanesPack, DecodesToTheWeight) {
   const auto [rows, cols, density, dtype] = GetParam();
-  Weight weight(rows, cols, density, 17);
+  RandomWeight weight(rows, cols, density, 17);
   weight.view.dtype = dtype;
   std::int64_t kept = -1;
   const auto blob = pack_gpu(weight.view, dtype, Format::bitmap_planes, {}, 2, kept);
@@ -64,7 +43,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(BitmapPlanesPack, BytesStayNearTheBound) {
   for (const double density : {0.5, 0.3, 0.2}) {
-    const Weight weight(512, 4096, density, 3);
+    const RandomWeight weight(512, 4096, density, 3);
     std::int64_t kept = 0;
     const auto blob = pack_gpu(weight.view, DType::bf16, Format::bitmap_planes, {}, 2, kept);
     const double bound = static_cast<double>(weight.bits.size()) / 8 + 2 * static_cast<double>(kept);
@@ -73,7 +52,7 @@ TEST(BitmapPlanesPack, BytesStayNearTheBound) {
 }
 
 TEST(BitmapPlanesPack, DamageIsRefusedOrHarmless) {
-  const Weight weight(50, 300, 0.3, 11);
+  const RandomWeight weight(50, 300, 0.3, 11);
   std::int64_t kept = 0;
   const auto blob = pack_gpu(weight.view, DType::bf16, Format::bitmap_planes, {}, 1, kept);
   std::mt19937 random(5);

@@ -9,32 +9,11 @@
 
 #include "compiler/pack/gpu/delta_lists.h"
 #include "compiler/pack/gpu/pack_gpu.h"
+#include "compiler/random_weight.h"
 #include "plan/formats/gpu/delta.h"
 
 namespace cross::compiler {
 namespace {
-
-struct Weight {
-  std::vector<std::uint16_t> bits;
-  MatrixView view;
-
-  Weight(std::int64_t rows, std::int64_t cols, double density, unsigned seed)
-      : bits(static_cast<std::size_t>(rows * cols)) {
-    std::mt19937 random(seed);
-    std::bernoulli_distribution keep(density);
-    std::uniform_int_distribution<int> value(1, 0xffff);
-    for (auto& b : bits) b = keep(random) ? static_cast<std::uint16_t>(value(random)) : std::uint16_t{0};
-    view = {DType::bf16, rows, cols, reinterpret_cast<const std::byte*>(bits.data())};
-  }
-};
-
-std::vector<std::uint16_t> decoded(std::span<const std::byte> blob, const Weight& weight) {
-  std::vector<std::uint16_t> out(weight.bits.size());
-  formats::gpu::decode(blob, [&](std::int64_t row, std::int64_t col, std::uint16_t bits) {
-    out[static_cast<std::size_t>(row * weight.view.cols + col)] = bits;
-  });
-  return out;
-}
 
 struct Shape {
   std::int64_t rows, cols;
@@ -47,7 +26,7 @@ class DeltaPack : public testing::TestWithParam<std::tuple<Format, Shape>> {};
 
 TEST_P(DeltaPack, DecodesToTheWeight) {
   const auto [format, shape] = GetParam();
-  const Weight weight(shape.rows, shape.cols, shape.density, 7);
+  const RandomWeight weight(shape.rows, shape.cols, shape.density, 7);
   GpuTarget target;
   target.tokens = shape.tokens;
   target.sms = shape.sms;
@@ -72,7 +51,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(DeltaPack, BytesPerKeptWeight) {
   const auto bytes = [](Format format, double density) {
-    const Weight weight(1056, 4096, density, 3);
+    const RandomWeight weight(1056, 4096, density, 3);
     GpuTarget target;
     target.sms = 12;  // as many rows a part as 12288 on a whole GPU
     std::int64_t kept = 0;
@@ -114,7 +93,7 @@ TEST(DeltaPack, KeepsMinusZeroAndSpecialValues) {
 }
 
 TEST(DeltaPack, DamageIsRefusedOrHarmless) {
-  const Weight weight(50, 300, 0.3, 11);
+  const RandomWeight weight(50, 300, 0.3, 11);
   for (const Format format : {Format::delta4, Format::delta8}) {
     GpuTarget target;
     target.sms = 3;
