@@ -1,4 +1,5 @@
-// Lanes along tokens: pack x once for all workers, then every worker runs its panels.
+// Lanes along tokens: pack x, once for all workers or, where it is small, once per worker; then every worker
+// runs its panels.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -16,6 +17,13 @@ using kernels::k_block_elements;
 
 /// Elements of K that one worker packs at a time.
 constexpr std::int64_t pack_elements = 256;
+
+/// Up to this much packed x every worker packs all of it for itself. Sharing it costs a barrier and brings
+/// half of it from another core's cache; where the workers sit on different dies that took 60 µs for 24 KiB
+/// (two virtual CPUs of a Zen 4 server), more than the product.
+constexpr std::size_t private_x_bytes = std::size_t{128} << 10;
+
+int x_copies(const Tiling& tiling, int workers) { return tiling.x_bytes <= private_x_bytes ? workers : 1; }
 
 std::size_t acc_bytes(const PackingContext& packing, const Tiling& tiling) {
   return formats::round_up(
@@ -39,49 +47,65 @@ class TilePass {
         args_(args),
         tiling_(tiling_for(context, packing, variant, tokens)),
         element_bytes_(size_of(context.dtype)),
-        first_token_(first_token) {
+        first_token_(first_token),
+        x_copies_(x_copies(tiling_, context.executor.workers())) {
     x_ = args.workspace.data();
-    acc_ = reinterpret_cast<float*>(x_ + tiling_.x_bytes);
+    acc_ = reinterpret_cast<float*>(x_ + tiling_.x_bytes * static_cast<std::size_t>(x_copies_));
   }
 
   /// False, with nothing stored, if x holds Inf or NaN.
   bool run() {
     const int workers = context_.executor.workers();
-    context_.executor.run([this, workers](int worker) { pack(worker, workers); });
+    if (x_copies_ == workers) {
+      // All workers see all of x, so all of them stop or none.
+      context_.executor.run([this, workers](int worker) {
+        if (pack(worker, 0, 1)) compute_pieces(worker, workers);
+      });
+      return finite_;
+    }
+    context_.executor.run([this, workers](int worker) { pack(worker, worker, workers); });
     if (!finite_) return false;
-    context_.executor.run([this, workers](int worker) {
-      const auto start = std::chrono::steady_clock::now();
-      for_each_piece(variant_, worker, workers, static_cast<int>(tiling_.items.size()),
-                     [&](int item, int panel) { compute(worker, item, panel); });
-      if (context_.worker_seconds != nullptr)
-        (*context_.worker_seconds)[static_cast<std::size_t>(worker)] +=
-            std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    });
+    context_.executor.run([this, workers](int worker) { compute_pieces(worker, workers); });
     return true;
   }
 
  private:
-  void pack(int worker, int workers) {
+  std::byte* x_of(int worker) const {
+    return x_ + (x_copies_ == 1 ? 0 : tiling_.x_bytes * static_cast<std::size_t>(worker));
+  }
+
+  void compute_pieces(int worker, int workers) {
+    const auto start = std::chrono::steady_clock::now();
+    for_each_piece(variant_, worker, workers, static_cast<int>(tiling_.items.size()),
+                   [&](int item, int panel) { compute(worker, item, panel); });
+    if (context_.worker_seconds != nullptr)
+      (*context_.worker_seconds)[static_cast<std::size_t>(worker)] +=
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+
+  /// Packs part `part` of `parts` of x into the worker's copy; false if it holds Inf or NaN.
+  bool pack(int worker, int part, int parts) {
     const std::int64_t elements = padded_elements(context_.layer.cols, packing_.arithmetic);
     const std::int64_t slices = (elements + pack_elements - 1) / pack_elements;
     const auto units = static_cast<std::int64_t>(tiling_.tiles.size()) * slices;
-    for (std::int64_t unit = units * worker / workers; unit < units * (worker + 1) / workers; ++unit) {
+    bool finite = true;
+    for (std::int64_t unit = units * part / parts; unit < units * (part + 1) / parts; ++unit) {
       const TokenTile& tile = tiling_.tiles[static_cast<std::size_t>(unit / slices)];
       const std::int64_t begin = unit % slices * pack_elements;
       const std::int64_t row_bytes = context_.layer.cols * static_cast<std::int64_t>(element_bytes_);
       const auto* x = static_cast<const std::byte*>(args_.x) + (first_token_ + tile.token) * row_bytes;
-      const bool finite =
-          context_.activations.pack_tile({.x = x,
-                                          .row_bytes = row_bytes,
-                                          .arithmetic = packing_.arithmetic,
-                                          .tokens = tile.tokens,
-                                          .width = tile.vectors * packing_.lanes,
-                                          .columns = context_.layer.cols,
-                                          .element_begin = begin,
-                                          .element_end = std::min(begin + pack_elements, elements),
-                                          .out = x_ + tile.x_offset});
-      if (!finite) finite_ = false;
+      finite &= context_.activations.pack_tile({.x = x,
+                                                .row_bytes = row_bytes,
+                                                .arithmetic = packing_.arithmetic,
+                                                .tokens = tile.tokens,
+                                                .width = tile.vectors * packing_.lanes,
+                                                .columns = context_.layer.cols,
+                                                .element_begin = begin,
+                                                .element_end = std::min(begin + pack_elements, elements),
+                                                .out = x_of(worker) + tile.x_offset});
     }
+    if (!finite) finite_ = false;
+    return finite;
   }
 
   void compute(int worker, int item_index, int panel_index) {
@@ -93,12 +117,12 @@ class TilePass {
     std::memset(acc, 0, padded_rows * static_cast<std::size_t>(item.width) * 4);
     const TokenTile* tiles = tiling_.tiles.data() + item.first_tile;
     for (const Segment& segment : panel.segments)
-      multiply(segment, panel.rows, padded_rows, tiles, item.tiles, acc);
+      multiply(segment, panel.rows, padded_rows, tiles, item.tiles, x_of(worker), acc);
     for (int t = 0; t < item.tiles; ++t) store(panel, padded_rows, tiles[t], acc);
   }
 
   void multiply(const Segment& segment, int rows, std::size_t padded_rows, const TokenTile* tiles, int count,
-                float* acc) {
+                const std::byte* x, float* acc) {
     if (segment.format == Format::empty) return;
     const kernels::Kernel& kernel = *packing_.tile[static_cast<std::size_t>(segment.format)];
     const int per = kernels::columns_per_element(packing_.arithmetic);
@@ -113,7 +137,7 @@ class TilePass {
         next = kernel.tile({.chunk = chunk,
                             .rows = rows,
                             .elements = static_cast<int>(std::min(extent, elements - e)),
-                            .x = x_ + tiles[t].x_offset + static_cast<std::size_t>((first + e) * width) * 4,
+                            .x = x + tiles[t].x_offset + static_cast<std::size_t>((first + e) * width) * 4,
                             .acc = acc + padded_rows * tiles[t].acc_offset,
                             .vectors = tiles[t].vectors});
       }
@@ -151,6 +175,7 @@ class TilePass {
   Tiling tiling_;
   std::size_t element_bytes_;
   std::int64_t first_token_;
+  int x_copies_;  ///< 1, or one per worker
   std::byte* x_;
   float* acc_;
   std::atomic<bool> finite_ = true;
@@ -161,7 +186,9 @@ class TilePass {
 std::size_t tile_workspace(const LayerContext& context, const PackingContext& packing, const Variant& variant,
                            std::int64_t tokens) {
   const Tiling tiling = tiling_for(context, packing, variant, std::min(tokens, pass_tokens));
-  return tiling.x_bytes + acc_bytes(packing, tiling) * static_cast<std::size_t>(context.executor.workers());
+  const int workers = context.executor.workers();
+  return tiling.x_bytes * static_cast<std::size_t>(x_copies(tiling, workers)) +
+         acc_bytes(packing, tiling) * static_cast<std::size_t>(workers);
 }
 
 void run_tile(const LayerContext& context, const PackingContext& packing, const Variant& variant,
