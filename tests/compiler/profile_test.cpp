@@ -1,6 +1,7 @@
 // Prices between and beyond what was measured.
 #include "cross/profile.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -9,6 +10,8 @@
 #include "cross/error.h"
 #include "cross/format.h"
 #include "driver/shipped_profiles.h"
+#include "kernels/isa.h"
+#include "kernels/table.h"
 #include "refusal.h"
 
 namespace cross {
@@ -80,6 +83,23 @@ TEST(Profile, AShippedProfilePricesEveryGpuFormat) {
         << name_of(format);
   EXPECT_TRUE(profile.time_us("dense.cublaslt", "mma", 1, 100, 4096, 4096));
   EXPECT_TRUE(profile.time_us("dense.cublaslt", "fp32", 1, 1, 768, 768));
+}
+
+/// A CPU that was never calibrated can price everything it runs, whatever its ISA: a missing curve would
+/// leave blocks that no kernel can run.
+TEST(Profile, ShippedProfilesPriceEveryCpuKernel) {
+  for (const auto isa :
+       {kernels::Isa::scalar, kernels::Isa::avx2, kernels::Isa::avx512, kernels::Isa::avx512_bf16}) {
+    const CostProfile profile = driver::shipped_profile(
+        {"cpu", "some CPU", std::string(name_of(isa)), 2, kernels::table_version, ""});
+    for (const DType dtype : {DType::fp32, DType::bf16}) {
+      const auto arithmetic = kernels::arithmetic_for(dtype, isa);
+      for (const kernels::Kernel* kernel : kernels::kernels_for(arithmetic, isa))
+        EXPECT_TRUE(profile.price(fmt::format("{}.{}", name_of(kernel->format), kernel->shape),
+                                  name_of(arithmetic), 0.3, 1))
+            << kernel->id() << " by the profile of " << profile.key.text();
+    }
+  }
 }
 
 }  // namespace
