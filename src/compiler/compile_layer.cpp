@@ -21,12 +21,12 @@ constexpr std::size_t most_measured = 3;
 /// A candidate predicted to be this much worse than the best is not worth measuring.
 constexpr double hopeless = 1.3;
 
-/// Runs the stages of one layer and keeps what they produce.
 /// Between these ratios of dense time to a candidate's, a few repetitions of each do not tell who is faster
 /// on a shared machine: identical products differed by up to 1.27.
 constexpr double least_clear_loss = 0.8;
 constexpr double least_clear_gain = 1.3;
 
+/// Runs the stages of one layer and keeps what they produce.
 class LayerCompiler {
  public:
   LayerCompiler(const LayerRequest& request, const LayerContext& context)
