@@ -6,21 +6,19 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
-#include <cstring>
 #include <string>
 
 #include "kernels/cuda/bitmap_planes.cuh"
 #include "kernels/cuda/bitmap_planes_expand.cuh"
 #include "kernels/cuda/launch.h"
+#include "plan/formats/gpu/blob.h"
 
 namespace cross::kernels::cuda::CROSS_GPU_ARCH {
 
 using formats::gpu::BitmapPlanesHeader;
 
 inline BitmapPlanesHeader bitmap_planes_header(const PackedMatrix& matrix) {
-  BitmapPlanesHeader header;
-  std::memcpy(static_cast<void*>(&header), matrix.host.data(), sizeof header);
-  return header;
+  return formats::gpu::read_header<BitmapPlanesHeader>(matrix.host);
 }
 
 /// How one launch cuts the matrix; depth 0 where it does not fit.

@@ -13,6 +13,7 @@
 #include "kernels/cuda/delta_expand.cuh"
 #include "kernels/cuda/gpu_kernel.h"
 #include "kernels/cuda/launch.h"
+#include "plan/formats/gpu/blob.h"
 
 namespace cross::kernels::cuda::CROSS_GPU_ARCH {
 
@@ -21,9 +22,7 @@ using formats::gpu::DeltaHeader;
 static_assert(counter_bytes >= delta_max_ctas * sizeof(std::uint32_t));
 
 inline DeltaHeader delta_header(const PackedMatrix& matrix) {
-  DeltaHeader header;
-  std::memcpy(static_cast<void*>(&header), matrix.host.data(), sizeof header);
-  return header;
+  return formats::gpu::read_header<DeltaHeader>(matrix.host);
 }
 
 /// Tokens that the kernel for `tokens` computes.

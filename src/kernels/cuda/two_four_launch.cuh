@@ -8,22 +8,20 @@
 #include <array>
 #include <atomic>
 #include <bit>
-#include <cstring>
 #include <string>
 
 #include "kernels/cuda/device_limits.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/two_four.cuh"
 #include "kernels/cuda/two_four_expand.cuh"
+#include "plan/formats/gpu/blob.h"
 
 namespace cross::kernels::cuda::CROSS_GPU_ARCH {
 
 using formats::gpu::TwoFourHeader;
 
 inline TwoFourHeader two_four_header(const PackedMatrix& matrix) {
-  TwoFourHeader header;
-  std::memcpy(static_cast<void*>(&header), matrix.host.data(), sizeof header);
-  return header;
+  return formats::gpu::read_header<TwoFourHeader>(matrix.host);
 }
 
 /// Groups of eight tokens, rounded up to what kernels exist for.
