@@ -13,11 +13,19 @@
 #               files, default ../shared/data/dlmc) and on sizes that calibration does not measure. After calibrate: with
 #               its prices
 #   host        host time of an enqueued product
+#   prefill     many tokens, i.i.d. masks and masks whose regions differ: any plan, and from one compressed copy
+#   two_four    exact 2:4 masks at many tokens against cuBLASLt and, where the machine has it ($CROSS_CUSPARSELT may
+#               name the file), cuSPARSELt
+#   block       square blocks that are whole or empty, 80 and 90 %
+#   fp32        256 to 1024 tokens against cuBLASLt in true fp32
+#   dlmc        the patterns in $CROSS_DLMC at 256 tokens, fp32 and bf16, geometric means
 #   all         all of these
 #
+# FULL=1: prefill, two_four, block and fp32 with every token count, sparsity and shape of their tables.
 # --prebuilt: run what scripts/bundle_gpu.sh put there, without building. --out: where JSON goes (default build/gpu-results).
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/common.sh
 source scripts/common.sh
 
 prebuilt='' out=build/gpu-results parts=()
@@ -30,7 +38,8 @@ while [[ $# -gt 0 ]]; do
     --prebuilt) prebuilt=$(realpath "${2:?"--prebuilt needs a folder"}") && shift ;;
     --out) out=${2:?"--out needs a folder"} && shift ;;
     decode | n_m | regions | breakeven | calibrate | regret | host) parts+=("$1") ;;
-    all) parts=(decode n_m regions breakeven calibrate regret host) ;;
+    prefill | two_four | block | fp32 | dlmc) parts+=("$1") ;;
+    all) parts=(decode n_m regions breakeven calibrate regret host prefill two_four block fp32 dlmc) ;;
     *) die "unknown part or option '$1'; see --help" ;;
   esac
   shift
@@ -46,23 +55,48 @@ else
 fi
 mkdir -p "$out"
 profile=$out/cuda-profile.json
+dlmc=${CROSS_DLMC:-../shared/data/dlmc}
+mapfile -t patterns < <(find "$dlmc" -name '*.smtx' 2>/dev/null | LC_ALL=C sort)
+
+# cuSPARSELt comes with the toolkit's packages or inside a Python wheel.
+find_cusparselt() {
+  if [[ -n ${CROSS_CUSPARSELT:-} ]]; then return 0; fi
+  local folder found
+  for folder in /usr/local/cuda/lib64 /usr/lib/x86_64-linux-gnu "$(python3 -c 'import nvidia.cusparselt as l; print(list(l.__path__)[0])' 2>/dev/null)" \
+    /usr/local/lib /opt /usr/lib/python3; do
+    [[ -n $folder && -d $folder ]] || continue
+    found=$(find -L "$folder" -name 'libcusparseLt.so*' -print -quit 2>/dev/null) || true
+    if [[ -n $found ]]; then
+      export CROSS_CUSPARSELT=$found
+      return 0
+    fi
+  done
+}
 
 for part in "${parts[@]}"; do
   echo "== $part"
   arguments=(--json "$out/$part.json")
+  files=()
   case $part in
     calibrate)
       "$cross" calibrate --device cuda --quiet --output "$profile"
       continue
       ;;
     breakeven) arguments+=(--plot "$out/breakeven.svg") ;;
+    two_four) find_cusparselt ;;
     regret)
       [[ -f $profile ]] && arguments+=(--profile "$profile")
-      mapfile -t files < <(find "${CROSS_DLMC:-../shared/data/dlmc}" -name '*.smtx' 2>/dev/null | LC_ALL=C sort)
-      [[ ${#files[@]} -gt 0 ]] || echo "no patterns in ${CROSS_DLMC:-../shared/data/dlmc} (CROSS_DLMC): sizes only"
-      "$bench" "${arguments[@]}" regret "${files[@]}"
-      continue
+      [[ ${#patterns[@]} -gt 0 ]] || echo "no patterns in $dlmc (CROSS_DLMC): sizes only"
+      files=("${patterns[@]}")
+      ;;
+    dlmc)
+      if [[ ${#patterns[@]} == 0 ]]; then
+        echo "skipped: no patterns in $dlmc (CROSS_DLMC)"
+        continue
+      fi
+      files=("${patterns[@]}")
       ;;
   esac
-  "$bench" "${arguments[@]}" "$part"
+  if [[ ${FULL:-} == 1 && $part =~ ^(prefill|two_four|block|fp32)$ ]]; then arguments+=(--all); fi
+  "$bench" "${arguments[@]}" "$part" "${files[@]}"
 done

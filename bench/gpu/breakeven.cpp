@@ -76,40 +76,41 @@ nlohmann::json breakeven_part(Arena& arena, const PartOptions& options) {
     for (const Shape& shape : bert_shapes)
       makers.emplace_back([=, seed = options.seed] { return iid_weight(DType::fp16, shape, 1 - s, seed); });
   const std::vector<std::int64_t> tokens(std::begin(token_counts), std::end(token_counts));
-  pipelined(arena, makers, tokens, options.threads, [&](std::size_t i, const PackedForms& forms) {
-    const double s = sparsities[i / std::size(bert_shapes)];
-    const Shape shape = forms.weight.shape;
-    for (const DType dtype : {DType::fp16, DType::fp32}) {
-      const Csr csr = csr_of(forms.weight, dtype);
-      CuSparseProduct cusparse(csr, arena.device().l2_bytes);
-      for (const std::int64_t t : tokens) {
-        nlohmann::json row;
-        double dense = 0, ours = 0;
-        if (dtype == DType::fp16) {
-          const Contest contest =
-              arena.run(forms, t, {.seconds = options.seconds, .chains = false, .expansion = true});
-          dense = contest.dense_us;
-          ours = contest.best_us();
-          row = json_of(contest);
-        } else {
-          double& kept = dense_fp32[{shape, t}];
-          if (kept <= 0) kept = dense_fp32_us(arena, shape, t);
-          dense = ours = kept;
-          row = {{"m", shape.rows},   {"k", shape.cols}, {"tokens", t},
-                 {"dense_us", dense}, {"best_us", ours}, {"best", "dense"}};
-        }
-        const double theirs = cusparse_us(cusparse, csr, t, options.seconds / 3);
-        row["dtype"] = name_of(dtype);
-        row["asked_sparsity"] = s;
-        row["cusparse_us"] = theirs;
-        rows.push_back(row);
-        Logs& sum = logs[{dtype, t, s}];
-        sum.ours += std::log(dense / ours);
-        sum.theirs += theirs > 0 ? std::log(dense / theirs) : 0;
-        ++sum.count;
-      }
-    }
-  });
+  pipelined(arena, makers, {tokens, options.formats}, options.threads,
+            [&](std::size_t i, const PackedForms& forms) {
+              const double s = sparsities[i / std::size(bert_shapes)];
+              const Shape shape = forms.weight.shape;
+              for (const DType dtype : {DType::fp16, DType::fp32}) {
+                const Csr csr = csr_of(forms.weight, dtype);
+                CuSparseProduct cusparse(csr, arena.device().l2_bytes);
+                for (const std::int64_t t : tokens) {
+                  nlohmann::json row;
+                  double dense = 0, ours = 0;
+                  if (dtype == DType::fp16) {
+                    const Contest contest =
+                        arena.run(forms, t, {.seconds = options.seconds, .chains = false, .expansion = true});
+                    dense = contest.dense_us;
+                    ours = contest.best_us();
+                    row = json_of(contest);
+                  } else {
+                    double& kept = dense_fp32[{shape, t}];
+                    if (kept <= 0) kept = dense_fp32_us(arena, shape, t);
+                    dense = ours = kept;
+                    row = {{"m", shape.rows},   {"k", shape.cols}, {"tokens", t},
+                           {"dense_us", dense}, {"best_us", ours}, {"best", "dense"}};
+                  }
+                  const double theirs = cusparse_us(cusparse, csr, t, options.seconds / 3);
+                  row["dtype"] = name_of(dtype);
+                  row["asked_sparsity"] = s;
+                  row["cusparse_us"] = theirs;
+                  rows.push_back(row);
+                  Logs& sum = logs[{dtype, t, s}];
+                  sum.ours += std::log(dense / ours);
+                  sum.theirs += theirs > 0 ? std::log(dense / theirs) : 0;
+                  ++sum.count;
+                }
+              }
+            });
   std::vector<Panel> panels;
   for (const DType dtype : {DType::fp16, DType::fp32})
     for (const std::int64_t t : tokens) {

@@ -3,16 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
-#include <chrono>
-#include <cstring>
 
-#include "compiler/pack/gpu/pack_gpu.h"
 #include "cuda/copy_bandwidth.h"
 #include "cuda/random.h"
 #include "cuda/replay.h"
-#include "kernels/cuda/gpu_kernel.h"
-#include "plan/formats/layout.h"
 
 namespace cross_bench {
 
@@ -25,85 +19,35 @@ using cross::kernels::cuda::gpu_kernel_for;
 
 namespace {
 
-constexpr std::int64_t few_tokens = 8;
-
 /// x of every contest begins like that of the largest one (cuda/random.h), so one reference serves all.
-constexpr std::int64_t most_checked_tokens = 64;
 constexpr std::uint64_t x_seed = 7;
 
-std::vector<std::uint16_t> halves_of(const std::vector<std::byte>& bytes) {
-  std::vector<std::uint16_t> values(bytes.size() / 2);
-  std::memcpy(values.data(), bytes.data(), bytes.size());
-  return values;
+/// Suggestions of cuBLASLt that are tried, and launches of a product that runs long.
+constexpr int most_algorithms = 32, most_algorithms_if_long = 8;
+constexpr int long_launches = 4;
+
+/// Rounds of long bursts; how far behind the fastest an entry is not timed again.
+constexpr std::size_t burst_rounds = 3;
+constexpr double hopeless = 1.15;
+
+double work(const Shape& shape, std::int64_t tokens) {
+  return static_cast<double>(shape.rows * shape.cols) * static_cast<double>(tokens);
 }
 
-LayerPlan packed(const Weight& weight, Format format, const cross::compiler::GpuTarget& target, int threads) {
-  LayerPlan layer;
-  layer.name = std::string(name_of(format));
-  layer.rows = weight.shape.rows;
-  layer.cols = weight.shape.cols;
-  layer.source_dtype = weight.dtype;
-  std::vector<std::byte> blob =
-      cross::compiler::pack_gpu(weight.view(), weight.dtype, format, target, threads, layer.nnz);
-  cross::Packing packing;
-  packing.arithmetic = cross::PlanArithmetic::mma;
-  packing.panels.push_back(
-      {0, static_cast<int>(layer.rows), {{format, 0, layer.cols, 0, blob.size(), 0, 0}}});
-  blob.resize(cross::formats::round_up(blob.size(), 64) + cross::formats::segment_overread);
-  packing.data = cross::Blob::own(std::move(blob));
-  layer.packings.push_back(std::move(packing));
-  cross::Variant variant;
-  variant.tokens = target.tokens;
-  variant.shape = "decode";
-  layer.variants.push_back(variant);
-  return layer;
-}
-
-cross::kernels::cuda::PackedMatrix matrix_of(const LayerPlan& layer, DType dtype) {
-  const cross::Packing& packing = layer.packings[0];
-  return {packing.data.bytes.first(packing.panels[0].segments[0].bytes), nullptr, dtype};
+int launches_for(int copies, const Weight& weight, std::int64_t tokens) {
+  return cross::cuda::runs_long({weight.dtype, weight.shape.rows, weight.shape.cols, tokens})
+             ? long_launches
+             : std::max(copies, 16);
 }
 
 }  // namespace
 
-const LayerPlan* PackedForms::find(Format format, std::int64_t tokens) const {
-  const LayerPlan* found = nullptr;
-  for (const LayerPlan& layer : layers) {
-    if (layer.packings[0].panels[0].segments[0].format != format) continue;
-    // Layers of a format ascend in the tokens that they were packed for.
-    if (found == nullptr || found->variants[0].tokens < tokens) found = &layer;
-  }
-  return found;
+double bitmap_bytes(const Shape& shape, double density, DType dtype) {
+  return static_cast<double>(shape.rows * shape.cols) *
+         (0.125 + density * static_cast<double>(size_of(dtype)));
 }
 
-PackedForms pack_all(Weight weight, const cross::cuda::DeviceInfo& device,
-                     const std::vector<std::int64_t>& tokens, int threads) {
-  const auto start = std::chrono::steady_clock::now();
-  static std::atomic<std::uint64_t> made = 0;
-  PackedForms forms{std::move(weight), {}, 0, ++made};
-  for (const Format format : cross::gpu_formats) {
-    const auto* kernel = gpu_kernel_for(format, device.major, device.minor);
-    const auto view = forms.weight.view();
-    if (kernel == nullptr || !cross::compiler::gpu_format_refuses(view, view.dtype, format).empty()) continue;
-    const auto wants = [&](auto fits) { return std::any_of(tokens.begin(), tokens.end(), fits); };
-    const std::int64_t many =
-        std::min<std::int64_t>(kernel->max_tokens, *std::max_element(tokens.begin(), tokens.end()));
-    cross::compiler::GpuTarget target{device.sms, device.shared_bytes, few_tokens};
-    bool serves_many = many <= few_tokens;
-    if (wants([](std::int64_t t) { return t <= few_tokens; })) {
-      forms.layers.push_back(packed(forms.weight, format, target, threads));
-      // What runs many tokens as well was not packed for few in particular.
-      serves_many =
-          serves_many ||
-          kernel->refuses(matrix_of(forms.layers.back(), forms.weight.dtype), many, device.shared_bytes)
-              .empty();
-    }
-    target.tokens = many;
-    if (!serves_many) forms.layers.push_back(packed(forms.weight, format, target, threads));
-  }
-  forms.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return forms;
-}
+double Contest::tflops(double us) const { return 2e-6 * work(shape, tokens) / us; }
 
 double Contest::chain_us() const {
   return entries.empty() || best_name() == "dense" || entries.front().chain_us <= 0
@@ -111,32 +55,27 @@ double Contest::chain_us() const {
              : std::min(entries.front().chain_us, best_us());
 }
 
-/// Dense weights and the fastest algorithms for them: of all, and of those that a plan may take.
-struct Arena::Dense {
-  cross::cuda::DenseBench bench;
-  cross::cuda::BestDense best, plan;
-  std::unique_ptr<Replay> best_replay, plan_replay;  ///< plan_replay: nullptr where they agree
+const Entry* Contest::stored_once() const {
+  for (const Entry& entry : entries)
+    if (static_cast<double>(entry.bytes) <= most_over_bitmap * bitmap_bytes(shape, density, dtype))
+      return &entry;
+  return nullptr;
+}
 
-  Dense(const cross::cuda::Library& library, const cross::cuda::DenseProblem& problem,
-        const cross::cuda::DeviceInfo& device)
-      : bench(problem, device),
-        best(cross::cuda::best_algorithm(library, bench, 32, cross::cuda::PartialSums::any)),
-        plan(cross::cuda::best_algorithm(library, bench, 32, cross::cuda::PartialSums::fp32)) {
-    const auto replay_of = [&](const cross::cuda::BestDense& one) {
-      return std::make_unique<Replay>(std::max(bench.copies(), 16),
-                                      [&](int launch, void* on) { bench.enqueue(*one.product, launch, on); });
-    };
-    best_replay = replay_of(best);
-    if (plan.product->algorithm() != best.product->algorithm()) plan_replay = replay_of(plan);
+/// The fastest algorithms for a problem: of all, and of those that a plan may take.
+struct Arena::Dense {
+  cross::cuda::BestDense best, other;
+  const cross::cuda::DenseProduct& plan() const {
+    return other.product != nullptr ? *other.product : *best.product;
   }
 };
 
 /// One packing on the GPU, run in one shape.
 struct Arena::Runner {
   Format format;
+  std::string shape;  ///< of the variant: "decode", "expand"
   std::string name;
   std::int64_t packed_for = 0;  ///< tokens
-  bool expands = false;
   LayerPlan plan;
   std::unique_ptr<TimedLayer> timed;
   std::unique_ptr<Replay> replay;
@@ -145,44 +84,63 @@ struct Arena::Runner {
 Arena::Arena(const cross::cuda::DeviceInfo& device) : measurer_(device) {}
 Arena::~Arena() = default;
 
-Arena::Dense& Arena::dense(DType dtype, const Shape& shape, std::int64_t tokens) {
+const Arena::Dense& Arena::dense(DType dtype, const Shape& shape, std::int64_t tokens) {
+  using cross::cuda::PartialSums;
   auto& kept = dense_[{dtype, shape, tokens}];
-  if (kept == nullptr)
-    kept = std::make_unique<Dense>(
-        measurer_.library(), cross::cuda::DenseProblem{dtype, shape.rows, shape.cols, tokens}, device());
+  if (kept != nullptr) return *kept;
+  kept = std::make_unique<Dense>();
+  const int most =
+      cross::cuda::runs_long(dense_weights_->problem()) ? most_algorithms_if_long : most_algorithms;
+  kept->best = cross::cuda::best_algorithm(library(), *dense_weights_, most, PartialSums::any);
+  if (!kept->best.product->sums_in_fp32())
+    kept->other = cross::cuda::best_algorithm(library(), *dense_weights_, most, PartialSums::fp32);
   return *kept;
+}
+
+double Arena::dense_tflops(DType dtype) const {
+  const auto found = dense_tflops_.find(dtype);
+  return found == dense_tflops_.end() ? 0 : found->second;
 }
 
 void Arena::take(const PackedForms& forms, bool expansion) {
   if (taken_ == forms.serial) return;
   taken_ = 0;
   runners_.clear();
+  dense_weights_.reset();
   const Weight& weight = forms.weight;
-  const auto add = [&](const LayerPlan& layer, bool expands) {
-    const Format format = layer.packings[0].panels[0].segments[0].format;
-    auto runner =
-        std::make_unique<Runner>(Runner{format, (expands ? "expand " : "") + std::string(name_of(format)),
-                                        layer.variants[0].tokens, expands, layer, nullptr, nullptr});
-    if (expands) {
-      runner->plan.variants[0].shape = "expand";
-      runner->plan.variants[0].library = "cublaslt";
-    }
-    runner->timed = std::make_unique<TimedLayer>(runner->plan, weight.dtype, device(), measurer_.library());
+  const std::int64_t most = *std::max_element(forms.tokens.begin(), forms.tokens.end());
+  dense_weights_ = std::make_unique<cross::cuda::DenseBench>(
+      cross::cuda::DenseProblem{weight.dtype, weight.shape.rows, weight.shape.cols, most}, device());
+  dense_weights_->fill(weight.bytes, {});
+
+  const auto add = [&](const LayerPlan& layer, const std::string& shape) {
+    const Format format = segment_of(layer).format;
+    const std::string name =
+        shape == "decode" ? std::string(name_of(format)) : fmt::format("{} {}", shape, name_of(format));
+    auto runner = std::make_unique<Runner>(
+        Runner{format, shape, name, layer.variants[0].tokens, layer, nullptr, nullptr});
+    runner->plan.variants[0].shape = shape;
+    if (shape == "expand") runner->plan.variants[0].library = "cublaslt";
+    runner->timed = std::make_unique<TimedLayer>(runner->plan, weight.dtype, device(), library());
     runners_.push_back(std::move(runner));
   };
   for (const LayerPlan& layer : forms.layers) {
-    add(layer, false);
-    const Format format = layer.packings[0].panels[0].segments[0].format;
-    if (expansion && forms.find(format, most_checked_tokens) == &layer &&
+    add(layer, "decode");
+    const Format format = segment_of(layer).format;
+    if (expansion && forms.find(format, most) == &layer &&
         gpu_kernel_for(format, device().major, device().minor)->expand != nullptr)
-      add(layer, true);
+      add(layer, "expand");
   }
-  const std::int64_t count = most_checked_tokens * weight.shape.cols;
-  const cross::cuda::DeviceBuffer x(static_cast<std::size_t>(count) * 2, "activations");
-  cross::cuda::fill_random(x, weight.dtype, count, 1.0, x_seed);
-  std::vector<std::uint16_t> values(static_cast<std::size_t>(count));
-  x.download(std::as_writable_bytes(std::span(values)));
-  reference_ = std::make_unique<SampledProduct>(weight, values, most_checked_tokens);
+
+  std::vector<std::int64_t> sample = SampledProduct::sample_tokens(forms.tokens);
+  const std::size_t row_bytes = static_cast<std::size_t>(weight.shape.cols) * size_of(weight.dtype);
+  const cross::cuda::DeviceBuffer x(static_cast<std::size_t>(most) * row_bytes, "activations");
+  cross::cuda::fill_random(x, weight.dtype, most * weight.shape.cols, 1.0, x_seed);
+  std::vector<std::byte> values(sample.size() * row_bytes);
+  for (std::size_t i = 0; i < sample.size(); ++i)
+    x.download(std::span(values).subspan(i * row_bytes, row_bytes),
+               static_cast<std::size_t>(sample[i]) * row_bytes);
+  reference_ = std::make_unique<SampledProduct>(weight, std::move(sample), values);
   taken_ = forms.serial;
 }
 
@@ -191,51 +149,108 @@ double Arena::bandwidth() {
   return bandwidth_;
 }
 
+double Arena::checked(const Runner& runner, std::int64_t tokens) const {
+  const cross::cuda::Stream stream;
+  runner.timed->enqueue(0, stream.get());
+  stream.wait();
+  return reference_
+      ->check(runner.timed->y_of(reference_->tokens_below(tokens)), tokens,
+              fmt::format("{} {}x{}", runner.name, runner.plan.rows, runner.plan.cols))
+      .relative;
+}
+
 Contest Arena::run(const PackedForms& forms, std::int64_t tokens, const ContestOptions& options) {
   const Weight& weight = forms.weight;
   take(forms, options.expansion);
-  Contest contest{weight.shape, tokens, weight.density(), 0, 0, 0, {}};
-  Dense& baseline = dense(weight.dtype, weight.shape, tokens);
+  Contest contest{weight.dtype, weight.shape, tokens, weight.density(), 0, 0, 0, {}, {}};
+  dense_weights_->use(tokens);
+  const Dense& baseline = dense(weight.dtype, weight.shape, tokens);
+
+  std::vector<std::unique_ptr<Replay>> others;  // dense and rivals; dense first
+  const auto add = [&](int copies, const auto& enqueue) {
+    others.push_back(std::make_unique<Replay>(launches_for(copies, weight, tokens), enqueue));
+  };
+  const auto add_dense = [&](const cross::cuda::DenseProduct& product) {
+    add(dense_weights_->copies(),
+        [&](int launch, void* on) { dense_weights_->enqueue(product, launch, on); });
+  };
+  add_dense(*baseline.best.product);
+  if (baseline.other.product != nullptr) add_dense(*baseline.other.product);
+  const std::size_t first_rival = others.size();
+  for (const Rival& rival : options.rivals) add(rival.copies, rival.enqueue);
 
   std::vector<Runner*> running;
   for (const auto& owned : runners_) {
     Runner& runner = *owned;
     runner.replay.reset();
     const LayerPlan* packed = forms.find(runner.format, tokens);
-    if (!runner.expands) {
+    if (runner.shape != "expand") {
       if (packed->variants[0].tokens != runner.packed_for) continue;
       const auto* kernel = gpu_kernel_for(runner.format, device().major, device().minor);
-      const auto matrix = matrix_of(*packed, weight.dtype);
-      if (tokens > kernel->max_tokens || !kernel->refuses(matrix, tokens, device().shared_bytes).empty())
+      if (tokens > kernel->max_tokens ||
+          !kernel->refuses(matrix_of(*packed, weight.dtype), tokens, device().shared_bytes).empty())
         continue;
     }
     runner.plan.variants[0].tokens = tokens;
-    runner.plan.variants[0].algorithm = runner.expands ? baseline.plan.product->algorithm() : "";
+    runner.plan.variants[0].algorithm = runner.shape == "expand" ? baseline.plan().algorithm() : "";
     runner.timed->use(tokens);
-    const cross::cuda::Stream stream;
-    runner.timed->enqueue(0, stream.get());
-    stream.wait();
-    if (tokens <= most_checked_tokens)
-      reference_->check(halves_of(runner.timed->y()), tokens, runner.name + " " + text_of(weight.shape));
+    const double error = checked(runner, tokens);
     runner.replay = std::make_unique<Replay>(
-        runner.timed->launches(),
+        launches_for(runner.timed->launches(), weight, tokens),
         [timed = runner.timed.get()](int launch, void* on) { timed->enqueue(launch, on); });
+    contest.entries.push_back(
+        {runner.name, 0, 0, 0, runner.timed->layer().weight_bytes(tokens), error, false});
     running.push_back(&runner);
   }
 
-  std::vector<Replay*> replays = {baseline.best_replay.get()};
+  std::vector<Replay*> replays;
+  for (const auto& other : others) replays.push_back(other.get());
   for (const Runner* runner : running) replays.push_back(runner->replay.get());
-  if (baseline.plan_replay != nullptr) replays.push_back(baseline.plan_replay.get());
-  const auto samples = cross::cuda::interleave(replays, options.seconds);
-  const auto dense_times = cross::cuda::summary(samples[0]);
-  contest.dense_us = dense_times.median_us;
-  contest.dense_spread = dense_times.spread;
-  contest.dense_plan_us =
-      baseline.plan_replay != nullptr ? cross::cuda::summary(samples.back()).median_us : contest.dense_us;
+  std::vector<cross::cuda::Times> times(replays.size());
+  const auto time = [&](const std::vector<std::size_t>& which, double seconds, std::size_t least,
+                        double burst) {
+    std::vector<Replay*> some;
+    for (const std::size_t i : which) some.push_back(replays[i]);
+    const auto samples = cross::cuda::interleave(some, seconds, least, burst);
+    for (std::size_t i = 0; i < which.size(); ++i) times[which[i]] = cross::cuda::summary(samples[i]);
+  };
+  std::vector<std::size_t> all(replays.size());
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
+  if (options.burst <= 0) {
+    time(all, options.seconds, 5, 0);
+  } else {
+    time(all, 0, 2, 0);
+    double fastest = times[0].median_us, once = 0;
+    std::size_t best_once = 0;
+    for (std::size_t i = others.size(); i < all.size(); ++i) {
+      fastest = std::min(fastest, times[i].median_us);
+      const Entry& entry = contest.entries[i - others.size()];
+      const bool small = static_cast<double>(entry.bytes) <=
+                         most_over_bitmap * bitmap_bytes(weight.shape, contest.density, weight.dtype);
+      if (small && (once == 0 || times[i].median_us < once)) {
+        once = times[i].median_us;
+        best_once = i;
+      }
+    }
+    std::erase_if(all, [&](std::size_t i) {
+      const bool slow = i >= others.size() && i != best_once && times[i].median_us > hopeless * fastest;
+      if (slow) contest.entries[i - others.size()].first_look = true;
+      return slow;
+    });
+    time(all, 0, burst_rounds, options.burst);
+  }
+
+  contest.dense_us = times[0].median_us;
+  contest.dense_spread = times[0].spread;
+  contest.dense_plan_us = baseline.other.product != nullptr ? times[1].median_us : contest.dense_us;
+  double& most_tflops = dense_tflops_[weight.dtype];
+  most_tflops = std::max(most_tflops, contest.tflops(contest.dense_us));
+  for (std::size_t r = 0; r < options.rivals.size(); ++r)
+    contest.rivals.push_back({options.rivals[r].name, times[first_rival + r].median_us,
+                              times[first_rival + r].spread, 0, 0, 0, false});
   for (std::size_t i = 0; i < running.size(); ++i) {
-    const auto times = cross::cuda::summary(samples[i + 1]);
-    contest.entries.push_back({running[i]->name, times.median_us, times.spread, 0,
-                               running[i]->timed->layer().weight_bytes(tokens)});
+    contest.entries[i].us = times[others.size() + i].median_us;
+    contest.entries[i].spread = times[others.size() + i].spread;
   }
   if (options.chains && !running.empty()) {
     const auto fastest = std::min_element(contest.entries.begin(), contest.entries.end(),

@@ -27,11 +27,11 @@ constexpr cusparseSpMVAlg_t vector_algorithms[] = {CUSPARSE_SPMV_CSR_ALG1, CUSPA
 Csr csr_of(const Weight& weight, cross::DType dtype) {
   Csr csr{dtype, weight.shape, {0}, {}, {}};
   const std::size_t size = size_of(dtype);
+  const cross::MatrixView matrix = weight.view();
   for (std::int64_t r = 0; r < weight.shape.rows; ++r) {
     for (std::int64_t c = 0; c < weight.shape.cols; ++c) {
-      const std::uint16_t bits = weight.bits[static_cast<std::size_t>(r * weight.shape.cols + c)];
-      if (bits == 0) continue;
-      const std::uint32_t stored = cross::bits_from_float(cross::float_from_bits(bits, weight.dtype), dtype);
+      if (matrix.bits(r, c) == 0) continue;
+      const std::uint32_t stored = cross::bits_from_float(matrix.value(r, c), dtype);
       csr.columns.push_back(static_cast<std::int32_t>(c));
       csr.values.resize(csr.values.size() + size);
       std::memcpy(csr.values.data() + csr.values.size() - size, &stored, size);

@@ -67,26 +67,27 @@ nlohmann::json decode_part(Arena& arena, const PartOptions& options) {
   std::map<std::pair<std::int64_t, std::size_t>, Sum> sums;
   std::map<std::size_t, Bytes> bytes;
   double packing = 0;
-  pipelined(arena, makers, tokens, options.threads, [&](std::size_t i, const PackedForms& forms) {
-    packing += forms.seconds;
-    for (const std::int64_t t : tokens) {
-      const Contest contest = arena.run(forms, t, {.seconds = options.seconds});
-      Sum& sum = sums[{t, sparsity_of[i]}];
-      sum.dense += contest.dense_us;
-      sum.best += contest.best_us();
-      sum.chain += contest.chain_us();
-      ++sum.winners[contest.best_name()];
-      for (const Entry& entry : contest.entries) {
-        sum.forms[entry.name] += entry.us;
-        if (t != tokens.front()) continue;
-        auto& [total, kept] = bytes[sparsity_of[i]][entry.name];
-        total += static_cast<double>(entry.bytes);
-        kept += contest.density * static_cast<double>(contest.shape.rows * contest.shape.cols);
-      }
-      rows.push_back(json_of(contest));
-      rows.back()["asked_sparsity"] = sparsities[sparsity_of[i]];
-    }
-  });
+  pipelined(arena, makers, {tokens, options.formats}, options.threads,
+            [&](std::size_t i, const PackedForms& forms) {
+              packing += forms.seconds;
+              for (const std::int64_t t : tokens) {
+                const Contest contest = arena.run(forms, t, {.seconds = options.seconds});
+                Sum& sum = sums[{t, sparsity_of[i]}];
+                sum.dense += contest.dense_us;
+                sum.best += contest.best_us();
+                sum.chain += contest.chain_us();
+                ++sum.winners[contest.best_name()];
+                for (const Entry& entry : contest.entries) {
+                  sum.forms[entry.name] += entry.us;
+                  if (t != tokens.front()) continue;
+                  auto& [total, kept] = bytes[sparsity_of[i]][entry.name];
+                  total += static_cast<double>(entry.bytes);
+                  kept += contest.density * static_cast<double>(contest.shape.rows * contest.shape.cols);
+                }
+                rows.push_back(json_of(contest));
+                rows.back()["asked_sparsity"] = sparsities[sparsity_of[i]];
+              }
+            });
 
   fmt::print(
       "{}: sum of Llama-2-7B's four products, {}, i.i.d. masks: cuBLASLt us, then speed-up (in PDL chains)\n",

@@ -49,8 +49,8 @@ nlohmann::json host_part(Arena& arena, const PartOptions& options) {
       options.tokens.empty() ? std::vector<std::int64_t>{1, 8, 64} : options.tokens;
   // Small, so that the GPU keeps up and its queue never fills.
   const Shape shape{512, 512};
-  const PackedForms forms =
-      pack_all(iid_weight(options.type(), shape, 0.3, options.seed), arena.device(), tokens, options.threads);
+  const PackedForms forms = pack_all(iid_weight(options.type(), shape, 0.3, options.seed), arena.device(),
+                                     {tokens, options.formats}, options.threads);
   fmt::print("{}: host us per product when enqueued eagerly ({}), plain and with overlap\n",
              arena.device().name, text_of(shape));
   nlohmann::json rows = nlohmann::json::array();
@@ -74,10 +74,9 @@ nlohmann::json host_part(Arena& arena, const PartOptions& options) {
   dense.name = "dense";
   dense.rows = shape.rows;
   dense.cols = shape.cols;
-  const auto bytes = std::as_bytes(std::span(forms.weight.bits));
   cross::Packing packing;
   packing.arithmetic = cross::PlanArithmetic::mma;
-  packing.data = cross::Blob::own({bytes.begin(), bytes.end()});
+  packing.data = cross::Blob::own(std::vector<std::byte>(forms.weight.bytes));
   dense.packings.push_back(std::move(packing));
   dense.variants.emplace_back();
   dense.variants[0].shape = "library";

@@ -31,6 +31,12 @@ constexpr Part parts[] = {
     {"regions", "128x128 regions of 30 to 99 % sparsity", cross_bench::regions_part},
     {"breakeven", "BERT-base's shapes: CROSS and cuSPARSE over cuBLASLt against sparsity",
      cross_bench::breakeven_part},
+    {"prefill", "many tokens on Llama-2-7B's products: any plan, and one compressed copy",
+     cross_bench::prefill_part},
+    {"two_four", "exact 2:4 masks at many tokens, with cuSPARSELt", cross_bench::two_four_part},
+    {"block", "square blocks that are whole or empty", cross_bench::block_part},
+    {"fp32", "true fp32 at 256 to 1024 tokens", cross_bench::fp32_part},
+    {"dlmc", "patterns of trained networks at 256 tokens, fp32 and bf16", cross_bench::dlmc_part},
     {"regret", "plans chosen by prices against the best measured", cross_bench::regret_part},
     {"host", "host time of an enqueued product", cross_bench::host_part},
 };
@@ -43,21 +49,33 @@ int main(int argc, char** argv) {
   PartOptions options;
   int device = 0;
   std::string json;
+  std::vector<std::string> formats;
   app.add_option("--device", device, "index of the GPU");
   app.add_option("--json", json, "file to write what was measured to");
   app.add_option("--dtype", options.dtype)->check(CLI::IsMember({"bf16", "fp16"}))->capture_default_str();
   app.add_option("--tokens", options.tokens, "token counts instead of the part's own")->delimiter(',');
-  app.add_option("--sparsity", options.sparsities, "decode: instead of the target table's")->delimiter(',');
+  app.add_option("--sparsity", options.sparsities, "instead of the part's own")->delimiter(',');
+  app.add_option("--formats", formats, "to pack; default: all that can hold the weight")->delimiter(',');
+  app.add_flag("--all", options.all, "prefill, two_four, block, fp32: every token count, sparsity and shape");
+  app.add_option("--burst", options.burst, "seconds of one sample at many tokens")->capture_default_str();
   app.add_option("--threads", options.threads, "0: one per core");
   app.add_option("--seconds", options.seconds, "per matrix and token count")->capture_default_str();
   app.add_option("--profile", options.profile, "regret: cost profile to choose by");
   app.add_option("--plot", options.plot, "breakeven: SVG file to write");
   for (const Part& part : parts) app.add_subcommand(part.name, part.help)->fallthrough();
-  app.get_subcommand("regret")->add_option("FILE", options.files, ".smtx patterns");
+  for (const char* part : {"regret", "dlmc"})
+    app.get_subcommand(part)->add_option("FILE", options.files, ".smtx patterns");
   CLI11_PARSE(app, argc, argv);
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what was measured is seen even if the rest is cut off
   if (options.threads == 0) options.threads = cross::available_cores();
   try {
+    for (const std::string& name : formats) {
+      const auto format = cross::format_from_name(name);
+      if (!format || !cross::is_gpu_format(*format))
+        throw cross::UsageError(
+            fmt::format("--formats: \"{}\" is no format of the CUDA device family", name));
+      options.formats.push_back(*format);
+    }
     const cross::cuda::DeviceInfo info = cross::cuda::require_device(device);
     const cross::cuda::CurrentDevice current(device);
     Arena arena(info);

@@ -11,8 +11,10 @@
 namespace cross_bench {
 
 struct PartOptions {
-  std::vector<std::int64_t> tokens;  ///< empty: the part's own
-  std::vector<double> sparsities;    ///< the same
+  std::vector<std::int64_t> tokens;    ///< empty: the part's own
+  std::vector<double> sparsities;      ///< the same
+  std::vector<cross::Format> formats;  ///< the same
+  bool all = false;                    ///< every token count and sparsity of the part's table
   std::string dtype = "bf16";
   std::string profile;             ///< regret: prices to choose by; empty: as `compile` finds them
   std::string plot;                ///< breakeven: an SVG file, or empty
@@ -20,6 +22,7 @@ struct PartOptions {
   int threads = 0;
   std::uint64_t seed = 1;
   double seconds = 0.03;  ///< per contest
+  double burst = 0.02;    ///< per sample at many tokens
 
   cross::DType type() const { return dtype == "fp16" ? cross::DType::fp16 : cross::DType::bf16; }
 };
@@ -37,12 +40,29 @@ nlohmann::json regret_part(Arena& arena, const PartOptions& options);
 /// Host time of a product that is enqueued, not captured.
 nlohmann::json host_part(Arena& arena, const PartOptions& options);
 
+/// Many tokens: sums over Llama-2-7B's products for i.i.d. masks, by any plan and from one compressed copy,
+/// and masks whose regions differ.
+nlohmann::json prefill_part(Arena& arena, const PartOptions& options);
+/// Exact 2:4 masks at many tokens, against cuBLASLt and cuSPARSELt.
+nlohmann::json two_four_part(Arena& arena, const PartOptions& options);
+/// Masks whose square blocks are whole or empty.
+nlohmann::json block_part(Arena& arena, const PartOptions& options);
+/// fp32 at 256 to 1024 tokens, against cuBLASLt in true fp32.
+nlohmann::json fp32_part(Arena& arena, const PartOptions& options);
+/// Patterns of trained networks at 256 tokens, fp32 and bf16.
+nlohmann::json dlmc_part(Arena& arena, const PartOptions& options);
+
 /// Packs the weights of `makers` one ahead of the contests that `use` runs on them, so that cores and GPU
 /// work at the same time.
-void pipelined(Arena& arena, const std::vector<std::function<Weight()>>& makers,
-               const std::vector<std::int64_t>& tokens, int threads,
-               const std::function<void(std::size_t, const PackedForms&)>& use);
+void pipelined(Arena& arena, const std::vector<std::function<Weight()>>& makers, const PackWhat& what,
+               int threads, const std::function<void(std::size_t, const PackedForms&)>& use);
 
 nlohmann::json json_of(const Contest& contest);
+
+/// The part's own, unless the options name some.
+template <class T>
+std::vector<T> either(const std::vector<T>& asked, std::vector<T> own) {
+  return asked.empty() ? own : asked;
+}
 
 }  // namespace cross_bench

@@ -5,13 +5,12 @@
 
 namespace cross_bench {
 
-void pipelined(Arena& arena, const std::vector<std::function<Weight()>>& makers,
-               const std::vector<std::int64_t>& tokens, int threads,
-               const std::function<void(std::size_t, const PackedForms&)>& use) {
+void pipelined(Arena& arena, const std::vector<std::function<Weight()>>& makers, const PackWhat& what,
+               int threads, const std::function<void(std::size_t, const PackedForms&)>& use) {
   const int workers = threads > 0 ? threads : cross::available_cores();
   const cross::cuda::DeviceInfo device = arena.device();
   const auto start = [&](std::size_t i) {
-    return std::async(std::launch::async, [&, i] { return pack_all(makers[i](), device, tokens, workers); });
+    return std::async(std::launch::async, [&, i] { return pack_all(makers[i](), device, what, workers); });
   };
   if (makers.empty()) return;
   std::future<PackedForms> next = start(0);
@@ -23,13 +22,18 @@ void pipelined(Arena& arena, const std::vector<std::function<Weight()>>& makers,
 }
 
 nlohmann::json json_of(const Contest& contest) {
-  nlohmann::json entries = nlohmann::json::array();
-  for (const Entry& entry : contest.entries)
-    entries.push_back({{"name", entry.name},
+  const auto list = [](const std::vector<Entry>& entries) {
+    nlohmann::json array = nlohmann::json::array();
+    for (const Entry& entry : entries)
+      array.push_back({{"name", entry.name},
                        {"us", entry.us},
                        {"spread", entry.spread},
                        {"chain_us", entry.chain_us},
-                       {"bytes", entry.bytes}});
+                       {"bytes", entry.bytes},
+                       {"error", entry.error},
+                       {"first_look", entry.first_look}});
+    return array;
+  };
   return {{"m", contest.shape.rows},
           {"k", contest.shape.cols},
           {"tokens", contest.tokens},
@@ -41,7 +45,8 @@ nlohmann::json json_of(const Contest& contest) {
           {"best_us", contest.best_us()},
           {"speedup", contest.dense_us / contest.best_us()},
           {"chain_us", contest.chain_us()},
-          {"entries", entries}};
+          {"entries", list(contest.entries)},
+          {"rivals", list(contest.rivals)}};
 }
 
 }  // namespace cross_bench

@@ -25,22 +25,24 @@ nlohmann::json regions_part(Arena& arena, const PartOptions& options) {
              "i.i.d.", "formats");
   nlohmann::json rows = nlohmann::json::array();
   std::vector<Contest> regions;
-  pipelined(arena, makers, tokens, options.threads, [&](std::size_t i, const PackedForms& forms) {
-    for (std::size_t t = 0; t < tokens.size(); ++t) {
-      const Contest contest = arena.run(forms, tokens[t], {.seconds = options.seconds});
-      rows.push_back(json_of(contest));
-      rows.back()["mask"] = i % 2 == 0 ? "regions" : "iid";
-      if (i % 2 == 0) {
-        regions.push_back(contest);
-        continue;
-      }
-      const Contest& other = regions[i / 2 * tokens.size() + t];
-      fmt::print("{:>12} {:>6.1f} % {:>4} {:>9.1f} {:>7.1f} ({:>4.2f}x) {:>7.1f} ({:>4.2f}x)  {}, {}\n",
-                 text_of(contest.shape), 100 * (1 - contest.density), contest.tokens, contest.dense_us,
-                 other.best_us(), other.dense_us / other.best_us(), contest.best_us(),
-                 contest.dense_us / contest.best_us(), other.best_name(), contest.best_name());
-    }
-  });
+  pipelined(arena, makers, {tokens, options.formats}, options.threads,
+            [&](std::size_t i, const PackedForms& forms) {
+              for (std::size_t t = 0; t < tokens.size(); ++t) {
+                const Contest contest = arena.run(forms, tokens[t], {.seconds = options.seconds});
+                rows.push_back(json_of(contest));
+                rows.back()["mask"] = i % 2 == 0 ? "regions" : "iid";
+                if (i % 2 == 0) {
+                  regions.push_back(contest);
+                  continue;
+                }
+                const Contest& other = regions[i / 2 * tokens.size() + t];
+                fmt::print(
+                    "{:>12} {:>6.1f} % {:>4} {:>9.1f} {:>7.1f} ({:>4.2f}x) {:>7.1f} ({:>4.2f}x)  {}, {}\n",
+                    text_of(contest.shape), 100 * (1 - contest.density), contest.tokens, contest.dense_us,
+                    other.best_us(), other.dense_us / other.best_us(), contest.best_us(),
+                    contest.dense_us / contest.best_us(), other.best_name(), contest.best_name());
+              }
+            });
   return {{"rows", rows}};
 }
 

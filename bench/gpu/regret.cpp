@@ -26,23 +26,6 @@ struct Sample {
   std::function<Weight()> make;
 };
 
-Weight pattern_weight(const std::string& file, cross::DType dtype) {
-  const cross::Model model = cross::Model::load(file);
-  for (const cross::Candidate& candidate : model.candidates()) {
-    if (!candidate.selected) continue;
-    const cross::MatrixView view = candidate.tensor->matrix();
-    Weight weight{dtype, {view.rows, view.cols}, {}};
-    weight.bits.reserve(static_cast<std::size_t>(view.elements()));
-    for (std::int64_t r = 0; r < view.rows; ++r)
-      for (std::int64_t c = 0; c < view.cols; ++c)
-        weight.bits.push_back(view.bits(r, c) == 0 ? std::uint16_t{0}
-                                                   : static_cast<std::uint16_t>(
-                                                         cross::bits_from_float(view.value(r, c), dtype)));
-    return weight;
-  }
-  throw cross::UsageError(fmt::format("{}: has no weight", file));
-}
-
 /// What a plan for one token count would run, chosen by prices (no measurer) or with measurements.
 std::string choice(const Weight& weight, std::int64_t tokens, const cross::CostProfile& profile,
                    const cross::driver::cuda::Target& target, bool measure, int threads) {
@@ -109,7 +92,7 @@ nlohmann::json regret_part(Arena& arena, const PartOptions& options) {
              arena.device().name, profile.source);
   Summary by_prices, measured;
   nlohmann::json rows = nlohmann::json::array();
-  pipelined(arena, makers, tokens, threads, [&](std::size_t i, const PackedForms& forms) {
+  pipelined(arena, makers, {tokens, options.formats}, threads, [&](std::size_t i, const PackedForms& forms) {
     for (const std::int64_t t : tokens) {
       const std::string priced = choice(forms.weight, t, profile, target, false, threads);
       const std::string timed = choice(forms.weight, t, profile, target, true, threads);

@@ -113,7 +113,9 @@ struct DenseProduct::State {
     const auto rows = static_cast<std::uint64_t>(p.rows);
     const auto cols = static_cast<std::uint64_t>(p.cols);
     const auto tokens = static_cast<std::uint64_t>(p.tokens);
-    check_library(cublasLtMatmulDescInit(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F), doing);
+    check_library(cublasLtMatmulDescInit(
+                      &operation, p.tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F),
+                  doing);
     set(CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T);
     if (const auto epilogue = epilogue_of(fused)) set(CUBLASLT_MATMUL_DESC_EPILOGUE, *epilogue);
     if (adds_bias(fused)) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
@@ -216,6 +218,16 @@ void DenseProduct::enqueue(const void* w, const void* x, void* y, const void* re
                                addend, &state_->y, y, &state_->y, &state_->algorithm, workspace,
                                state_->workspace, static_cast<cudaStream_t>(stream)),
                 "enqueuing a dense product");
+}
+
+bool DenseProduct::sums_in_fp32() const {
+  std::uint32_t scheme = 0;
+  std::size_t written = 0;
+  check_library(
+      cublasLtMatmulAlgoConfigGetAttribute(&state_->algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &scheme,
+                                           sizeof scheme, &written),
+      "asking how an algorithm adds");
+  return scheme == CUBLASLT_REDUCTION_SCHEME_NONE || scheme == CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
 }
 
 std::string DenseProduct::algorithm() const { return library_version() + ":" + hex_of(state_->algorithm); }

@@ -16,6 +16,7 @@ namespace cross::cuda {
 struct DenseProblem {
   DType dtype = DType::bf16;
   std::int64_t rows = 0, cols = 0, tokens = 0;
+  bool tf32 = false;  ///< fp32 rounded to TF32 on the way: no plan takes it, benchmarks show it
 };
 
 /// What the library does to the product before it stores it. gelu is the tanh approximation; `wide` stores
@@ -57,6 +58,8 @@ class DenseProduct {
   /// Weights 256-byte, everything else 16-byte aligned; `workspace` has library_workspace bytes.
   void enqueue(const void* w, const void* x, void* y, const void* residual, void* workspace,
                void* stream) const;
+  /// Whether the algorithm adds up partial sums in fp32, if it splits K at all.
+  bool sums_in_fp32() const;
   /// Text that plans remember: the library's version and its algorithm's bytes.
   std::string algorithm() const;
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "cuda/error.h"
 
@@ -51,17 +52,24 @@ Replay::~Replay() {
   if (graph_ != nullptr) cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph_));
 }
 
-double Replay::us() {
+double Replay::us(int replays) {
   auto* stream = static_cast<cudaStream_t>(stream_.get());
   auto* begin = static_cast<cudaEvent_t>(begin_);
   auto* end = static_cast<cudaEvent_t>(end_);
   check(cudaEventRecord(begin, stream), "timing");
-  check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph_), stream), "timing");
+  for (int replay = 0; replay < replays; ++replay)
+    check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph_), stream), "timing");
   check(cudaEventRecord(end, stream), "timing");
   check(cudaEventSynchronize(end), "running kernels");
   float milliseconds = 0;
   check(cudaEventElapsedTime(&milliseconds, begin, end), "timing");
-  return 1000.0 * static_cast<double>(milliseconds) / launches_;
+  last_us_ = 1000.0 * static_cast<double>(milliseconds) / replays;
+  return last_us_ / launches_;
+}
+
+int Replay::replays_for(double seconds) const {
+  constexpr double most = 4096;
+  return static_cast<int>(std::clamp(std::ceil(1e6 * seconds / std::max(last_us_, 0.1)), 1.0, most));
 }
 
 Times summary(std::vector<double> samples) {
@@ -74,14 +82,15 @@ Times summary(std::vector<double> samples) {
 }
 
 std::vector<std::vector<double>> interleave(const std::vector<Replay*>& replays, double seconds,
-                                            std::size_t least) {
+                                            std::size_t least, double burst) {
   constexpr std::size_t most = 200;
   std::vector<std::vector<double>> samples(replays.size());
   const auto start = std::chrono::steady_clock::now();
   for (std::size_t round = 0; round < most; ++round) {
     const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (round >= least && spent > seconds) break;
-    for (std::size_t i = 0; i < replays.size(); ++i) samples[i].push_back(replays[i]->us());
+    for (std::size_t i = 0; i < replays.size(); ++i)
+      samples[i].push_back(replays[i]->us(replays[i]->replays_for(burst)));
   }
   return samples;
 }

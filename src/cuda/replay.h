@@ -25,12 +25,15 @@ class Replay {
   Replay(const Replay&) = delete;
   Replay& operator=(const Replay&) = delete;
 
-  /// Replays once and waits; µs per launch.
-  double us();
+  /// Replays so many times in a row and waits; µs per launch.
+  double us(int replays = 1);
+  /// Replays that last `seconds` together, judged by the last one.
+  int replays_for(double seconds) const;
 
  private:
   int launches_;
   Stream stream_;
+  double last_us_ = 0;  ///< of a whole replay
   void* graph_ = nullptr;
   void* begin_ = nullptr;
   void* end_ = nullptr;
@@ -46,7 +49,9 @@ Times summary(std::vector<double> samples);
 
 /// Replays one after the other, round by round, so that a change of the GPU's clocks meets all of them:
 /// samples per replay, in µs per launch. Goes on for `seconds`, at least `least` and at most 200 rounds.
+/// @param burst seconds that one sample lasts at least: where power limits the clocks, they settle at what
+/// one side alone would get
 std::vector<std::vector<double>> interleave(const std::vector<Replay*>& replays, double seconds,
-                                            std::size_t least = 5);
+                                            std::size_t least = 5, double burst = 0);
 
 }  // namespace cross::cuda

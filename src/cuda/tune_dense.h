@@ -10,17 +10,25 @@
 
 namespace cross::cuda {
 
+/// Whether a product takes so long that neither caches nor the events' own cost show.
+bool runs_long(const DenseProblem& problem);
+
 /// Dense weights, x, y and workspace for timing one problem; as many copies of the weights as keep them out
 /// of the cache. Contents are random: at large token counts the GPU's power limit makes zeros faster than
 /// values.
 class DenseBench {
  public:
-  DenseBench(const DenseProblem& problem, const DeviceInfo& device);
+  /// @param density of the weights: zeros cost less power
+  DenseBench(const DenseProblem& problem, const DeviceInfo& device, double density = 1.0);
 
   int copies() const { return copies_; }
   void enqueue(const DenseProduct& product, int launch, void* stream) const;
   const DenseProblem& problem() const { return problem_; }
-  /// Gives every copy these weights, and x these activations.
+  /// Enqueues products of fewer tokens from now on: at most those of construction.
+  void use(std::int64_t tokens) { problem_.tokens = tokens; }
+  /// Launches per replay: every copy once, and enough that the events' own cost does not show.
+  int launches() const;
+  /// Gives every copy these weights, and x these activations; an empty span leaves what was there.
   void fill(std::span<const std::byte> weights, std::span<const std::byte> x) const;
   const DeviceBuffer& y() const { return y_; }
 

@@ -114,9 +114,7 @@ class Calibration {
     auto bits = masked_bits(dtype, rows, cols, seed, [&](std::int64_t, std::int64_t, std::uint32_t random) {
       return keeps(random, job.density);
     });
-    const auto view = [&] {
-      return MatrixView{dtype, rows, cols, reinterpret_cast<const std::byte*>(bits.data())};
-    };
+    const auto view = [&] { return MatrixView{dtype, rows, cols, bits.data()}; };
     if (!compiler::gpu_format_refuses(view(), dtype, format).empty()) {
       if (job.density > 0.5) return {};
       bits = masked_bits(dtype, rows, cols, seed, [&](std::int64_t r, std::int64_t c, std::uint32_t random) {

@@ -63,6 +63,27 @@ std::vector<std::byte> TimedLayer::y() const {
   return values;
 }
 
+namespace {
+
+std::vector<std::byte> rows_of(const DeviceBuffer& buffer, std::span<const std::int64_t> rows,
+                               std::size_t row_bytes) {
+  std::vector<std::byte> values(rows.size() * row_bytes);
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    buffer.download(std::span(values).subspan(i * row_bytes, row_bytes),
+                    static_cast<std::size_t>(rows[i]) * row_bytes);
+  return values;
+}
+
+}  // namespace
+
+std::vector<std::byte> TimedLayer::x_of(std::span<const std::int64_t> tokens) const {
+  return rows_of(x_, tokens, static_cast<std::size_t>(plan_.cols) * size_of(dtype_));
+}
+
+std::vector<std::byte> TimedLayer::y_of(std::span<const std::int64_t> tokens) const {
+  return rows_of(y_, tokens, static_cast<std::size_t>(plan_.rows) * size_of(dtype_));
+}
+
 int TimedLayer::launches() const { return std::max(copies_, 16); }
 
 void TimedLayer::enqueue(int launch, void* stream, bool overlap) const {
@@ -90,6 +111,29 @@ double GpuMeasurer::layer_us(const LayerPlan& layer, DType dtype, std::int64_t t
   TimedLayer timed(layer, dtype, device_, *library_);
   timed.use(tokens);
   return time_layer(timed).median_us;
+}
+
+std::optional<double> GpuMeasurer::speedup(const LayerPlan& layer, DType dtype, std::int64_t tokens,
+                                           const std::string&) {
+  constexpr double burst = 0.015;
+  constexpr std::size_t rounds = 3;
+  const cross::cuda::DenseProblem problem{dtype, layer.rows, layer.cols, tokens};
+  if (!cross::cuda::runs_long(problem)) return std::nullopt;
+  const CurrentDevice current(device_.index);
+  const std::string algorithm = dense({}, dtype, layer.rows, layer.cols, false, tokens).algorithm;
+  const auto product =
+      cross::cuda::DenseProduct::make(*library_, problem, cross::cuda::Fused::nothing, nullptr, algorithm);
+  if (product == nullptr) return std::nullopt;
+  TimedLayer timed(layer, dtype, device_, *library_);
+  timed.use(tokens);
+  const cross::cuda::DenseBench bench(problem, device_, 1 - layer.sparsity());
+  Replay dense_replay(bench.launches(),
+                      [&](int launch, void* stream) { bench.enqueue(*product, launch, stream); });
+  Replay layer_replay(timed.launches(), [&](int launch, void* stream) { timed.enqueue(launch, stream); });
+  const auto samples = cross::cuda::interleave({&dense_replay, &layer_replay}, 0, rounds, burst);
+  std::vector<double> ratios;
+  for (std::size_t i = 0; i < samples[0].size(); ++i) ratios.push_back(samples[0][i] / samples[1][i]);
+  return cross::cuda::summary(ratios).median_us;
 }
 
 compiler::DenseMeasurement GpuMeasurer::dense(const std::string&, DType dtype, std::int64_t rows,

@@ -3,6 +3,8 @@
 
 #include <map>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -32,6 +34,9 @@ class TimedLayer {
   /// x and y of the tokens in use.
   std::vector<std::byte> x() const;
   std::vector<std::byte> y() const;
+  /// Only these rows of x or y, one after the other.
+  std::vector<std::byte> x_of(std::span<const std::int64_t> tokens) const;
+  std::vector<std::byte> y_of(std::span<const std::int64_t> tokens) const;
   void poison() const { y_.fill(0xff); }
 
  private:
@@ -53,6 +58,9 @@ class GpuMeasurer final : public compiler::Measurer {
   explicit GpuMeasurer(const cross::cuda::DeviceInfo& device, int most_algorithms = 32);
   std::vector<std::string> libraries() const override { return {"cublaslt"}; }
   double layer_us(const LayerPlan& layer, DType dtype, std::int64_t tokens) override;
+  /// Long bursts in turn where a product is bound by power: times of one side alone depend on what ran before.
+  std::optional<double> speedup(const LayerPlan& layer, DType dtype, std::int64_t tokens,
+                                const std::string& library) override;
   compiler::DenseMeasurement dense(const std::string& library, DType dtype, std::int64_t rows,
                                    std::int64_t cols, bool bias, std::int64_t tokens) override;
 

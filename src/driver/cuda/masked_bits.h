@@ -1,7 +1,9 @@
-// Random 16-bit weights with a chosen mask, on all cores: for calibration and benchmarks.
+// Random weights with a chosen mask, on all cores: for calibration and benchmarks.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "cross/dtype.h"
@@ -21,28 +23,44 @@ constexpr std::uint64_t position_hash(std::uint64_t seed, std::int64_t row, std:
                     static_cast<std::uint64_t>(col));
 }
 
-/// A bf16 or fp16 value with random sign and mantissa in ±[1/16, 1).
-constexpr std::uint16_t random_half(std::uint64_t hash, DType dtype) {
-  const auto sign = static_cast<std::uint32_t>(hash >> 63) << 15;
+/// The bits of a value with random sign and mantissa in ±[1/16, 1).
+constexpr std::uint32_t random_bits(std::uint64_t hash, DType dtype) {
+  const auto sign = static_cast<std::uint32_t>(hash >> 63);
   const auto step = static_cast<std::uint32_t>(hash >> 61 & 3);
-  const auto mantissa = static_cast<std::uint32_t>(hash >> 40);
-  if (dtype == DType::bf16) return static_cast<std::uint16_t>(sign | (123 + step) << 7 | (mantissa & 0x7f));
-  return static_cast<std::uint16_t>(sign | (11 + step) << 10 | (mantissa & 0x3ff));
+  const auto mantissa = static_cast<std::uint32_t>(hash >> 38);
+  switch (dtype) {
+    case DType::fp32:
+      return sign << 31 | (123 + step) << 23 | (mantissa & 0x7fffff);
+    case DType::fp16:
+      return sign << 15 | (11 + step) << 10 | (mantissa >> 2 & 0x3ff);
+    case DType::bf16:
+      return sign << 15 | (123 + step) << 7 | (mantissa >> 2 & 0x7f);
+  }
+  return 0;
 }
 
-/// W[rows, cols], row-major; a position is kept where keep(row, col, r) says so, r being its random 32 bits.
+/// W[rows, cols], row-major in `dtype`; a position is kept where keep(row, col, r) says so, r being its
+/// random 32 bits.
 template <class Keep>
-std::vector<std::uint16_t> masked_bits(DType dtype, std::int64_t rows, std::int64_t cols, std::uint64_t seed,
-                                       Keep keep) {
-  std::vector<std::uint16_t> bits(static_cast<std::size_t>(rows * cols));
+std::vector<std::byte> masked_bits(DType dtype, std::int64_t rows, std::int64_t cols, std::uint64_t seed,
+                                   Keep keep) {
+  const std::size_t size = size_of(dtype);
+  std::vector<std::byte> bytes(static_cast<std::size_t>(rows * cols) * size);
 #pragma omp parallel for schedule(static)
   for (std::int64_t r = 0; r < rows; ++r)
     for (std::int64_t c = 0; c < cols; ++c) {
       const std::uint64_t hash = position_hash(seed, r, c);
-      if (keep(r, c, static_cast<std::uint32_t>(hash)))
-        bits[static_cast<std::size_t>(r * cols + c)] = random_half(hash, dtype);
+      if (!keep(r, c, static_cast<std::uint32_t>(hash))) continue;
+      const std::uint32_t bits = random_bits(hash, dtype);
+      std::byte* at = bytes.data() + static_cast<std::size_t>(r * cols + c) * size;
+      if (size == 4) {
+        std::memcpy(at, &bits, 4);
+      } else {
+        const auto half = static_cast<std::uint16_t>(bits);
+        std::memcpy(at, &half, 2);
+      }
     }
-  return bits;
+  return bytes;
 }
 
 /// Whether random 32 bits keep a position with probability `density`.
