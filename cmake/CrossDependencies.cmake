@@ -40,7 +40,7 @@ find_library(SLEEF_LIBRARY sleef PATHS ${carried_lib} REQUIRED)           # exp,
 find_path(SLEEF_INCLUDE_DIR sleef.h PATHS ${carried_include} REQUIRED)
 
 if(CROSS_ICU)
-  find_package(ICU 60 COMPONENTS uc) # Unicode tables for tokenisers
+  find_package(ICU 60 COMPONENTS i18n uc) # Unicode tables and regular expressions for tokenisers
   if(NOT ICU_FOUND)
     if(NOT CROSS_CUDA)
       message(FATAL_ERROR "ICU not found: tokenisers need its Unicode tables (Debian: libicu-dev)")
@@ -48,6 +48,22 @@ if(CROSS_ICU)
     message(WARNING "ICU not found: tokenisers of this build take ASCII text only (Debian: libicu-dev)")
     set(CROSS_ICU OFF)
   endif()
+endif()
+
+if(CROSS_SENTENCEPIECE)
+  find_library(SENTENCEPIECE_LIBRARY sentencepiece) # tokenizer.model files
+  find_path(SENTENCEPIECE_INCLUDE_DIR sentencepiece_processor.h)
+  if(NOT SENTENCEPIECE_LIBRARY OR NOT SENTENCEPIECE_INCLUDE_DIR)
+    if(NOT CROSS_CUDA)
+      message(FATAL_ERROR "SentencePiece not found: Llama 2 and Mistral need it (Debian: libsentencepiece-dev)")
+    endif()
+    message(WARNING "SentencePiece not found: this build refuses tokenizer.model files (Debian: libsentencepiece-dev)")
+    set(CROSS_SENTENCEPIECE OFF)
+  endif()
+endif()
+set(CROSS_TEXT_LIBRARIES $<$<BOOL:${CROSS_ICU}>:ICU::i18n> $<$<BOOL:${CROSS_ICU}>:ICU::uc>)
+if(CROSS_SENTENCEPIECE)
+  list(APPEND CROSS_TEXT_LIBRARIES ${SENTENCEPIECE_LIBRARY})
 endif()
 
 if(CROSS_ONEDNN)

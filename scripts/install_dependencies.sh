@@ -15,7 +15,7 @@ die() {
 }
 
 build_packages=(g++ cmake ninja-build libdnnl-dev ocl-icd-opencl-dev libopenblas-openmp-dev nlohmann-json3-dev libfmt-dev
-  libcli11-dev libxxhash-dev libsleef-dev libicu-dev)
+  libcli11-dev libxxhash-dev libsleef-dev libicu-dev libsentencepiece-dev)
 test_packages=(libgtest-dev libsimde-dev)
 ci_packages=(git clang clang-format-14 clang-tidy-14 libclang-rt-dev)
 model_packages=(python3-pip unzip)
