@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cross/executor.h"
+#include "cross/part_time.h"
 #include "cross/plan.h"
 
 namespace cross {
@@ -40,13 +41,6 @@ struct TokenBatch {
   }
   std::size_t sentences() const { return offsets.size() - 1; }
   std::int64_t tokens(std::size_t sentence) const { return offsets[sentence + 1] - offsets[sentence]; }
-};
-
-/// Seconds that one part of the model has taken.
-struct EncoderPart {
-  std::string name;      ///< "query, key, value", "attention", "norms", …
-  bool product = false;  ///< a weight product: what a plan makes faster
-  double seconds = 0;
 };
 
 /// A model plan made ready to embed text.
@@ -81,7 +75,7 @@ class Encoder {
   void set_product_tokens(std::int64_t tokens);
 
   /// What each part has taken in all calls so far.
-  std::span<const EncoderPart> parts() const;
+  std::span<const PartTime> parts() const;
   void forget_times();
 
  private:

@@ -6,6 +6,7 @@
 #include "base/strict_json.h"
 #include "cross/error.h"
 #include "model/bert/bert.h"
+#include "model/llama/llama.h"
 
 namespace cross::model {
 namespace {
@@ -15,13 +16,17 @@ using nlohmann::json;
 struct Architecture {
   const char* name;  ///< as config.json has it; models with a head on top share the encoder below
   Blueprint (*blueprint)(const Model& model, const json& config, DType dtype);
-  std::unique_ptr<EncoderNetwork> (*encoder)(const Plan& plan, Executor& executor);
+  std::unique_ptr<EncoderNetwork> (*encoder)(const Plan& plan, Executor& executor);  ///< or nullptr
+  std::unique_ptr<DecoderNetwork> (*decoder)(const Plan& plan, Executor& executor);  ///< or nullptr
 };
 
 constexpr Architecture architectures[] = {
-    {"BertModel", bert::make_blueprint, bert::make_encoder},
-    {"BertForMaskedLM", bert::make_blueprint, bert::make_encoder},
-    {"BertForPreTraining", bert::make_blueprint, bert::make_encoder},
+    {"BertModel", bert::make_blueprint, bert::make_encoder, nullptr},
+    {"BertForMaskedLM", bert::make_blueprint, bert::make_encoder, nullptr},
+    {"BertForPreTraining", bert::make_blueprint, bert::make_encoder, nullptr},
+    {"LlamaForCausalLM", llama::make_blueprint, nullptr, llama::make_decoder},
+    {"MistralForCausalLM", llama::make_blueprint, nullptr, llama::make_decoder},
+    {"Qwen2ForCausalLM", llama::make_blueprint, nullptr, llama::make_decoder},
 };
 
 const Architecture* find(const std::string& name) {
@@ -70,6 +75,20 @@ Found look(const Model& model) {
   return {architecture, std::move(config), {}};
 }
 
+const Architecture& architecture_of(const Plan& plan) {
+  if (!plan.model)
+    throw UsageError(
+        "the plan holds layers alone, not a whole model; `cross compile FOLDER` makes a model plan of a "
+        "folder with a known architecture");
+  if (plan.device != "cpu")
+    throw UsageError("whole models run on the CPU; compile the model with --device cpu");
+  const Architecture* architecture = find(plan.model->architecture);
+  if (architecture == nullptr)
+    throw InputError(fmt::format("the plan holds a model of architecture {}, this build runs {}",
+                                 base::in_quotes(plan.model->architecture), known()));
+  return *architecture;
+}
+
 }  // namespace
 
 std::string refusal(const Model& model) { return look(model).refusal; }
@@ -83,18 +102,27 @@ Blueprint make_blueprint(const Model& model, DType dtype) {
 }
 
 std::unique_ptr<EncoderNetwork> make_encoder(const Plan& plan, Executor& executor) {
-  if (!plan.model)
-    throw UsageError(
-        "the plan holds layers alone, not a whole model; `cross compile FOLDER` makes a model plan of a "
-        "folder "
-        "with a known architecture");
-  if (plan.device != "cpu")
-    throw UsageError("whole models run on the CPU; compile the model with --device cpu");
-  const Architecture* architecture = find(plan.model->architecture);
-  if (architecture == nullptr)
-    throw InputError(fmt::format("the plan holds a model of architecture {}, this build runs {}",
-                                 base::in_quotes(plan.model->architecture), known()));
-  return architecture->encoder(plan, executor);
+  const Architecture& architecture = architecture_of(plan);
+  if (architecture.encoder == nullptr)
+    throw UsageError(fmt::format("the plan holds a {}, which continues text; embeddings come from an encoder",
+                                 architecture.name));
+  return architecture.encoder(plan, executor);
+}
+
+std::unique_ptr<DecoderNetwork> make_decoder(const Plan& plan, Executor& executor) {
+  const Architecture& architecture = architecture_of(plan);
+  if (architecture.decoder == nullptr)
+    throw UsageError(fmt::format("the plan holds a {}, which embeds text; only a decoder continues it",
+                                 architecture.name));
+  return architecture.decoder(plan, executor);
 }
 
 }  // namespace cross::model
+
+namespace cross {
+
+ModelKind model_kind(const Plan& plan) {
+  return model::architecture_of(plan).decoder != nullptr ? ModelKind::decoder : ModelKind::encoder;
+}
+
+}  // namespace cross

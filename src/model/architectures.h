@@ -18,7 +18,9 @@ std::string refusal(const Model& model);
 /// InputError with the refusal, or naming what is missing in or wrong with the files of a known architecture.
 Blueprint make_blueprint(const Model& model, DType dtype);
 
-/// The network of a plan with a model part. InputError for an unknown architecture or parts that do not fit.
+/// The network of a plan with a model part. UsageError for one that does something else, InputError for an
+/// unknown architecture or parts that do not fit.
 std::unique_ptr<EncoderNetwork> make_encoder(const Plan& plan, Executor& executor);
+std::unique_ptr<DecoderNetwork> make_decoder(const Plan& plan, Executor& executor);
 
 }  // namespace cross::model

@@ -93,9 +93,9 @@ void Encoder::set_product_tokens(std::int64_t tokens) {
   impl_->network->set_product_tokens(tokens);
 }
 
-std::span<const EncoderPart> Encoder::parts() const { return impl_->network->parts(); }
+std::span<const PartTime> Encoder::parts() const { return impl_->network->parts(); }
 void Encoder::forget_times() {
-  for (EncoderPart& part : impl_->network->parts()) part.seconds = 0;
+  for (PartTime& part : impl_->network->parts()) part.seconds = 0;
 }
 
 }  // namespace cross

@@ -1,11 +1,13 @@
-// What every architecture of encoders implements.
+// What every architecture of encoders and of decoders implements.
 #pragma once
 
 #include <span>
 #include <string_view>
 #include <vector>
 
+#include "cross/decoder.h"
 #include "cross/encoder.h"
+#include "model/key_value_cache.h"
 
 namespace cross::model {
 
@@ -19,7 +21,21 @@ class EncoderNetwork {
   virtual void embed(const TokenBatch& batch, std::span<float> embeddings) = 0;
   virtual void observe(Encoder::Observer observer) = 0;
   virtual void set_product_tokens(std::int64_t tokens) = 0;
-  virtual std::vector<EncoderPart>& parts() = 0;
+  virtual std::vector<PartTime>& parts() = 0;
+};
+
+/// The network between token ids and logits.
+class DecoderNetwork {
+ public:
+  virtual ~DecoderNetwork() = default;
+  virtual const DecoderInfo& info() const = 0;
+  /// Of the caches that `run` takes.
+  virtual CacheShape cache_shape() const = 0;
+  /// As Decoder::run, of a batch that was checked; raises the tokens of the caches.
+  virtual void run(std::span<const DecoderInput> batch, Logits which, std::span<float> logits) = 0;
+  virtual void observe(Decoder::Observer observer) = 0;
+  virtual void set_product_tokens(std::int64_t tokens) = 0;
+  virtual std::vector<PartTime>& parts() = 0;
 };
 
 }  // namespace cross::model

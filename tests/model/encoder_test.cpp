@@ -3,12 +3,10 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "cross/compile.h"
-#include "io/npy.h"
+#include "model/compiled.h"
 #include "model/fixtures.h"
 #include "refusal.h"
 #include "temp_folder.h"
@@ -16,29 +14,9 @@
 namespace cross {
 namespace {
 
+using testing::compile_model;
 using testing::fixture;
-
-Plan compile_model(const std::filesystem::path& folder, DType dtype = DType::fp32,
-                   const std::string& format = "auto") {
-  CompileOptions options;
-  options.scope = CompileOptions::Scope::model;
-  options.dtype = dtype;
-  options.format = format;
-  options.measure = false;
-  options.tokens = {16, 512};
-  return compile(Model::load(folder), options);
-}
-
-/// Largest difference, over the largest value expected.
-double relative_error(std::span<const float> got, std::span<const float> expected) {
-  EXPECT_EQ(got.size(), expected.size());
-  double error = 0, largest = 0;
-  for (std::size_t i = 0; i < std::min(got.size(), expected.size()); ++i) {
-    error = std::max(error, std::fabs(static_cast<double>(got[i]) - expected[i]));
-    largest = std::max(largest, std::fabs(static_cast<double>(expected[i])));
-  }
-  return error / largest;
-}
+using testing::relative_error;
 
 /// tiny_bert and what the reference makes of some sentences.
 class TinyBert : public ::testing::Test {
@@ -147,9 +125,9 @@ TEST_F(TinyBert, says_which_part_took_how_long) {
   const auto executor = make_thread_executor(1);
   Encoder encoder(plan, *executor);
   encoder.embed(texts_);
-  for (const EncoderPart& part : encoder.parts()) EXPECT_GT(part.seconds, 0) << part.name;
+  for (const PartTime& part : encoder.parts()) EXPECT_GT(part.seconds, 0) << part.name;
   encoder.forget_times();
-  for (const EncoderPart& part : encoder.parts()) EXPECT_EQ(part.seconds, 0) << part.name;
+  for (const PartTime& part : encoder.parts()) EXPECT_EQ(part.seconds, 0) << part.name;
 }
 
 TEST_F(TinyBert, refuses_calls_that_make_no_sense) {

@@ -10,6 +10,8 @@ Writes, all below tests/model/fixtures:
     tiny_bert.safetensors    hidden states of every layer and embeddings of tiny_bert, for some sentences
     tokenizer.json           hostile strings and their ids: small vocabulary, several rules; and MiniLM's vocabulary
     minilm.npy               embeddings of examples/sentences.txt by all-MiniLM-L6-v2
+    tiny_decoders/NAME/      decoders with random, half pruned weights: one per architecture and per kind of rotary scaling
+    tiny_decoders/NAME.safetensors   hidden states of every layer and logits of NAME, for some token ids
 
 The files in the repository were made with torch 2.15.0, transformers 5.24.0 and tokenizers 0.23.3.
 """
@@ -22,7 +24,8 @@ import numpy
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel
+from transformers import (BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config,
+                          Qwen2ForCausalLM)
 
 HERE = pathlib.Path(__file__).resolve().parent
 OUT = HERE / "fixtures"
@@ -132,6 +135,67 @@ def write_tiny_bert(vocabulary):
     save_file(tensors, OUT / "tiny_bert.safetensors", metadata={"texts": json.dumps(texts)})
 
 
+def tiny_decoders():
+    """Sizes that no vector length divides; sequences of 41 tokens, beyond what positions and windows were made for. Models of
+    another kind of rotary scaling have the weights of "llama3" and a config.json of their own."""
+    base = dict(vocab_size=43, hidden_size=36, intermediate_size=26, num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2,
+                rms_norm_eps=1e-5, initializer_range=0.3, bos_token_id=1, eos_token_id=[2, 5], max_position_embeddings=64)
+    wide = dict(base, head_dim=16, num_attention_heads=3, num_key_value_heads=1)
+
+    def scaled(positions=64, **fields):
+        return LlamaConfig(**dict(wide, max_position_embeddings=positions), rope_parameters=dict(fields, rope_theta=500.0))
+
+    yield "llama", LlamaForCausalLM, LlamaConfig(**base, tie_word_embeddings=True, attention_bias=True, mlp_bias=True)
+    yield "mistral", MistralForCausalLM, MistralConfig(**dict(base, num_key_value_heads=6), sliding_window=9)
+    yield "qwen2", Qwen2ForCausalLM, Qwen2Config(**base, tie_word_embeddings=True, use_sliding_window=True, sliding_window=7,
+                                                 max_window_layers=1)
+    yield "llama3", LlamaForCausalLM, scaled(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                                             original_max_position_embeddings=32)
+    yield "linear", LlamaForCausalLM, scaled(rope_type="linear", factor=4.0)
+    yield "dynamic", LlamaForCausalLM, scaled(24, rope_type="dynamic", factor=2.0)
+    yield "yarn", LlamaForCausalLM, scaled(rope_type="yarn", factor=2.0, original_max_position_embeddings=32, beta_fast=4.0,
+                                           beta_slow=1.0)
+
+
+def write_tiny_decoders():
+    out = OUT / "tiny_decoders"
+    shutil.rmtree(out, ignore_errors=True)
+    shared = None
+    for number, (name, kind, config) in enumerate(tiny_decoders()):
+        torch.manual_seed(11 + number)
+        config._attn_implementation = "eager"
+        model = kind(config).eval()
+        with torch.no_grad():
+            for parameter_name, parameter in model.named_parameters():
+                if parameter_name.endswith("bias"):
+                    parameter.normal_(0, 0.2)
+                elif "norm" in parameter_name:
+                    parameter.normal_(1, 0.2)
+                else:
+                    parameter.mul_(torch.rand_like(parameter) > 0.5)
+                # bf16 halves the files; its values are exact in fp32.
+                parameter.copy_(parameter.bfloat16())
+        if shared is not None:
+            model.load_state_dict(shared)
+        ids = torch.randint(0, config.vocab_size, (1, 41))
+        with torch.no_grad():
+            output = model(ids, output_hidden_states=True)
+        tensors = {"ids": ids[0].to(torch.int32), "logits": output.logits[0, ::4].contiguous()}
+        for layer, hidden in enumerate(output.hidden_states):
+            if layer == 1 or (layer == 2 and shared is None):
+                tensors[f"hidden.{layer}"] = hidden[0].contiguous()
+        if shared is None:
+            model.to(torch.bfloat16).save_pretrained(out / name)
+            (out / name / "generation_config.json").unlink(missing_ok=True)
+        else:
+            (out / name).mkdir()
+            config.architectures = ["LlamaForCausalLM"]
+            config.save_pretrained(out / name)
+        if name == "llama3":
+            shared = model.float().state_dict()
+        save_file(tensors, out / f"{name}.safetensors")
+
+
 def write_minilm():
     reference = Tokenizer.from_file(str(MINILM / "tokenizer.json"))
     reference.no_padding()
@@ -151,4 +215,5 @@ if __name__ == "__main__":
     pieces = small_vocabulary()
     write_tokenizer_cases(pieces)
     write_tiny_bert(pieces)
+    write_tiny_decoders()
     write_minilm()

@@ -7,6 +7,7 @@
 
 #include "cross/dtype.h"
 #include "kernels/isa.h"
+#include "kernels/transformer/decoder_kernels.h"
 
 namespace cross::kernels {
 
@@ -46,6 +47,15 @@ struct TransformerKernels {
   void (*gelu)(std::byte* x, DType dtype, std::int64_t size);
   /// sum += x
   void (*accumulate)(float* sum, const std::byte* x, DType dtype, std::int64_t size);
+
+  void (*rms_norm)(const RmsNormArgs& args);
+  void (*rotary)(const RotaryArgs& args);
+  /// y = gate · sigmoid(gate) · up; y may be either.
+  void (*silu_multiply)(const std::byte* gate, const std::byte* up, DType dtype, std::int64_t size,
+                        std::byte* y);
+  void (*causal_attention)(const CausalAttentionArgs& args);
+  /// y = x in fp32
+  void (*widen)(const std::byte* x, DType dtype, std::int64_t size, float* y);
 };
 
 extern const TransformerKernels scalar_transformer;

@@ -1,9 +1,11 @@
 // Compiled for avx2 only: nothing here may be called before the CPU was checked.
 #define CROSS_TRANSFORMER_LANES 8
-#include "kernels/transformer/transformer_body.h"
+#include "kernels/transformer/decoder_body.h"
 
 namespace cross::kernels {
 
-const TransformerKernels avx2_transformer = {layer_norm, attention, attention_scratch, gelu, accumulate};
+const TransformerKernels avx2_transformer = {
+    layer_norm, attention,     attention_scratch, gelu,     accumulate, rms_norm,
+    rotary,     silu_multiply, causal_attention,  widen_row};
 
 }  // namespace cross::kernels

@@ -10,13 +10,13 @@
 #include "base/aligned_buffer.h"
 #include "base/json_fields.h"
 #include "base/mapped_file.h"
-#include "base/quote.h"
 #include "base/strict_json.h"
 #include "cross/error.h"
 #include "kernels/transformer/transformer.h"
 #include "model/bert/bert.h"
 #include "model/bert/config.h"
 #include "model/bert/names.h"
+#include "model/plan_tensors.h"
 #include "model/products.h"
 #include "model/tokenizer/read_word_piece.h"
 
@@ -84,12 +84,13 @@ class Encoder final : public EncoderNetwork {
         parts_of_plan_(read_parts(*plan.model)),
         config_(parts_of_plan_.config),
         kernels_(kernels::transformer_kernels(kernels::active_isa())),
+        tensors_(plan),
         products_(plan, executor) {
     info_ = {plan.model->architecture, config_.layers,     config_.hidden,  config_.heads,
              config_.most_tokens,      config_.vocabulary, config_.pooling, config_.normalised};
-    words_ = table(word_table, config_.vocabulary);
-    positions_ = table(position_table, config_.positions);
-    types_ = table(type_table, config_.types);
+    words_ = tensors_.table(word_table, config_.vocabulary, config_.hidden);
+    positions_ = tensors_.table(position_table, config_.positions, config_.hidden);
+    types_ = tensors_.table(type_table, config_.types, config_.hidden);
     embedding_norm_ = norm(embedding_norm);
     for (std::int64_t i = 0; i < config_.layers; ++i)
       layers_.push_back(
@@ -106,7 +107,7 @@ class Encoder final : public EncoderNetwork {
   }
   void observe(cross::Encoder::Observer observer) override { observer_ = std::move(observer); }
   void set_product_tokens(std::int64_t tokens) override { products_.set_most_tokens(tokens); }
-  std::vector<EncoderPart>& parts() override { return times_; }
+  std::vector<PartTime>& parts() override { return times_; }
 
   void embed(const TokenBatch& batch, std::span<float> embeddings) override {
     const auto tokens = static_cast<std::int64_t>(batch.ids.size());
@@ -126,35 +127,9 @@ class Encoder final : public EncoderNetwork {
   }
 
  private:
-  // ---- parts of the plan
-
-  [[noreturn]] static void unfit(const std::string& name, const std::string& why) {
-    throw InputError(fmt::format("the plan's model: tensor {} {}", base::in_quotes(name), why));
-  }
-
-  const std::byte* tensor(const std::string& name, StoredType type,
-                          const std::vector<std::int64_t>& shape) const {
-    const PlanTensor* found = plan_.model->find(name);
-    if (found == nullptr) unfit(name, "is missing");
-    if (found->type != type || found->shape != shape)
-      unfit(name, fmt::format("is {} [{}]; it must be {} [{}]", name_of(found->type),
-                              fmt::join(found->shape, ", "), name_of(type), fmt::join(shape, ", ")));
-    return found->data.bytes.data();
-  }
-  const std::byte* table(const char* name, std::int64_t rows) const {
-    return tensor(name, plan_.dtype == DType::fp32 ? StoredType::f32 : StoredType::bf16,
-                  {rows, config_.hidden});
-  }
-  /// Copied: the kernels read floats, and a plan from memory may lie anywhere.
   Norm norm(const std::string& name) {
-    const auto copy = [&](const std::string& part) {
-      const std::byte* bytes = tensor(part, StoredType::f32, {config_.hidden});
-      std::vector<float>& values = norms_.emplace_back(static_cast<std::size_t>(config_.hidden));
-      std::memcpy(values.data(), bytes, values.size() * sizeof(float));
-      return values.data();
-    };
-    const float* scale = copy(name + ".weight");
-    return {scale, copy(name + ".bias")};
+    const float* scale = tensors_.floats(name + ".weight", config_.hidden);
+    return {scale, tensors_.floats(name + ".bias", config_.hidden)};
   }
 
   // ---- memory
@@ -338,13 +313,13 @@ class Encoder final : public EncoderNetwork {
   const Config& config_;
   EncoderInfo info_;
   const kernels::TransformerKernels& kernels_;
+  PlanTensors tensors_;
   Products products_;
-  std::vector<std::vector<float>> norms_;  // moved when it grows, but what its elements hold stays
   const std::byte *words_ = nullptr, *positions_ = nullptr, *types_ = nullptr;
   Norm embedding_norm_;
   std::vector<LayerOf> layers_;
   cross::Encoder::Observer observer_;
-  std::vector<EncoderPart> times_ = {
+  std::vector<PartTime> times_ = {
       {"embeddings", false, 0},       {"query, key, value", true, 0}, {"attention", false, 0},
       {"attention output", true, 0},  {"feed-forward up", true, 0},   {"activation", false, 0},
       {"feed-forward down", true, 0}, {"layer norms", false, 0},      {"pooling", false, 0}};

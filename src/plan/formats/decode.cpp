@@ -186,14 +186,23 @@ CheckedSize check_segment(std::span<const std::byte> bytes, const SegmentShape& 
   return {reader.position(), {}};
 }
 
-void decode_segment(std::span<const std::byte> bytes, const SegmentShape& shape, const Visitor& visit) {
+namespace {
+
+constexpr int all_rows = -1;
+
+/// Whether rows [first, first + count) hold what is wanted: one row or all.
+bool wants(int wanted, int first, int count) {
+  return wanted == all_rows || (wanted >= first && wanted < first + count);
+}
+
+void decode(std::span<const std::byte> bytes, const SegmentShape& shape, int wanted, const Visitor& visit) {
   Reader reader(bytes);
   const std::size_t size = value_bytes(shape.format, shape.arithmetic);
   const std::int64_t elements = elements_of(shape.columns, shape.arithmetic);
   if (shape.format == Format::dense) {
     const std::byte* values = reader.take(static_cast<std::size_t>(shape.rows * shape.columns) * size);
     for (int row = 0; row < shape.rows; ++row)
-      for (std::int64_t column = 0; column < shape.columns; ++column)
+      for (std::int64_t column = 0; wants(wanted, row, 1) && column < shape.columns; ++column)
         visit(row, column, column_bits(values, static_cast<std::size_t>(row * shape.columns + column), size));
     return;
   }
@@ -204,6 +213,7 @@ void decode_segment(std::span<const std::byte> bytes, const SegmentShape& shape,
       std::int64_t kept = 0;
       for (std::int64_t w = 0; w < words; ++w) kept += std::popcount(load<std::uint64_t>(mask + 8 * w));
       const std::byte* values = reader.take(static_cast<std::size_t>(kept) * size);
+      if (!wants(wanted, row, 1)) continue;
       std::size_t next = 0;
       for (std::int64_t w = 0; w < words; ++w)
         for (std::uint64_t left = load<std::uint64_t>(mask + 8 * w); left != 0; left &= left - 1)
@@ -218,7 +228,7 @@ void decode_segment(std::span<const std::byte> bytes, const SegmentShape& shape,
       const auto groups = static_cast<std::size_t>(groups_of(shape.rows));
       const std::byte* values = reader.take(groups * extent * 4 * size);
       for (std::size_t group = 0; group < groups; ++group)
-        for (std::size_t e = 0; e < extent; ++e)
+        for (std::size_t e = 0; wants(wanted, static_cast<int>(4 * group), 4) && e < extent; ++e)
           for (std::size_t r = 0; r < 4; ++r)
             visit_element(visit, shape, static_cast<int>(4 * group + r), first + static_cast<std::int64_t>(e),
                           column_bits(values, (group * extent + e) * 4 + r, size));
@@ -230,6 +240,10 @@ void decode_segment(std::span<const std::byte> bytes, const SegmentShape& shape,
     std::size_t at = 0;
     for (int list = 0; list < lists_of(shape); ++list) {
       const int row = chunk.row != nullptr ? static_cast<int>(chunk.row[list]) : list * step;
+      if (!wants(wanted, row, step)) {
+        at += static_cast<std::size_t>(chunk.count[list]);
+        continue;
+      }
       for (auto left = static_cast<unsigned>(chunk.count[list]); left > 0; --left, ++at)
         for (int r = 0; r < step; ++r)
           visit_element(visit, shape, row + r, first + static_cast<int>(chunk.offset[at]),
@@ -237,6 +251,18 @@ void decode_segment(std::span<const std::byte> bytes, const SegmentShape& shape,
                                     at * static_cast<std::size_t>(step) + static_cast<std::size_t>(r), size));
     }
   }
+}
+
+}  // namespace
+
+void decode_segment(std::span<const std::byte> bytes, const SegmentShape& shape, const Visitor& visit) {
+  decode(bytes, shape, all_rows, visit);
+}
+
+void decode_row(std::span<const std::byte> bytes, const SegmentShape& shape, int row, const Visitor& visit) {
+  decode(bytes, shape, row, [&](int at, std::int64_t column, std::uint32_t bits) {
+    if (at == row) visit(at, column, bits);
+  });
 }
 
 }  // namespace cross::formats
