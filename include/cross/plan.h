@@ -87,7 +87,8 @@ struct Variant {
   std::int64_t tokens = 0;
   int packing = 0;
   /// CPU: "tile" or "dot" (lanes along tokens or along K). CUDA: "decode" (packed weights are decoded by the
-  /// kernel that multiplies) or "expand" (into a scratch buffer, for the dense library). "library" for dense.
+  /// kernel that multiplies, few tokens), "prefill" (the same, made for many tokens) or "expand" (into a
+  /// scratch buffer, for the dense library). "library" for dense.
   std::string shape;
   std::string library;      ///< dense, and "expand": "onednn", "openblas" or "cublaslt"
   std::string algorithm;    ///< cuBLASLt's, fastest when compiled: library version and bytes; empty: the

@@ -97,10 +97,18 @@ void Layer::upload_bias() {
   narrow_bias_.upload(std::as_bytes(std::span(narrow)));
 }
 
+bool Layer::Stored::runs_prefill(std::int64_t tokens, std::size_t shared_bytes) const {
+  const kernels::cuda::GpuPrefill& prefill = kernel->prefill;
+  return prefill.launch != nullptr && tokens <= prefill.max_tokens &&
+         prefill.refuses(matrices[0], tokens, shared_bytes).empty();
+}
+
 Layer::Route Layer::route(std::int64_t tokens) const {
   const Variant& variant = plan_.variant_for(tokens);
   const Stored& stored = stored_[static_cast<std::size_t>(variant.packing)];
   if (stored.dense) return {&stored, &variant, 0};
+  if (variant.shape == "prefill" && stored.runs_prefill(tokens, device_.shared_bytes))
+    return {&stored, &variant, tokens, true};
   const bool runs =
       static_cast<std::size_t>(tokens) < stored.runs.size() && stored.runs[static_cast<std::size_t>(tokens)];
   if (stored.kernel->expand != nullptr)
@@ -116,6 +124,8 @@ std::size_t Layer::expanded_bytes() const { return formats::round_up(plan_.dense
 std::size_t Layer::scratch_bytes(std::int64_t tokens) const {
   if (tokens <= 0) return 0;
   const Route way = route(tokens);
+  if (way.prefill)
+    return formats::round_up(way.stored->kernel->prefill.scratch(way.stored->matrices[0], tokens), alignment);
   if (way.slice > 0) return 0;
   const auto outputs = static_cast<std::size_t>(tokens * plan_.rows);
   return (way.stored->dense ? 0 : expanded_bytes()) + formats::round_up(4 * outputs, alignment) +
@@ -137,7 +147,7 @@ void Layer::run_packed(const Route& way, const RunArgs& args, const LayerWorkspa
   kernels::cuda::GpuArgs gpu;
   gpu.bias = adds_bias(args) ? reinterpret_cast<const float*>(bias_.data()) : nullptr;
   gpu.activation = args.activation;
-  gpu.workspace = workspace.zeroed;
+  gpu.workspace = way.prefill ? workspace.scratch : workspace.zeroed;
   gpu.stream = stream;
   // Portable kernels do not wait for their predecessor themselves: the launch has to.
   gpu.overlap = args.overlap && way.stored->kernel->arch != "sm80";
@@ -148,8 +158,8 @@ void Layer::run_packed(const Route& way, const RunArgs& args, const LayerWorkspa
     if (args.residual != nullptr)
       gpu.residual = static_cast<const std::byte*>(args.residual) + first * y_stride;
     gpu.tokens = std::min(way.slice, args.tokens - token);
-    check(way.stored->kernel->launch(way.stored->matrices[static_cast<std::size_t>(copy)], gpu),
-          "enqueuing a packed product");
+    const auto launch = way.prefill ? way.stored->kernel->prefill.launch : way.stored->kernel->launch;
+    check(launch(way.stored->matrices[static_cast<std::size_t>(copy)], gpu), "enqueuing a packed product");
   }
 }
 
@@ -213,6 +223,7 @@ void Layer::prepare(const RunArgs& args) const {
 
 std::string Layer::kernel(std::int64_t tokens) const {
   const Route way = route(tokens);
+  if (way.prefill) return fmt::format("{} prefill", way.stored->kernel->id());
   if (way.slice > 0) return way.stored->kernel->id();
   return way.stored->dense ? "cublaslt" : fmt::format("expand {}, cublaslt", name_of(way.stored->format));
 }

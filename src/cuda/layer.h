@@ -47,12 +47,14 @@ class Layer {
     const kernels::cuda::GpuKernel* kernel = nullptr;
     std::vector<bool> runs;  ///< [tokens]: whether the kernel takes this count
     std::int64_t slice = 0;  ///< most tokens that it takes of those that keep every slice aligned
+    bool runs_prefill(std::int64_t tokens, std::size_t shared_bytes) const;
   };
   struct Route {
     const Stored* stored = nullptr;
     const Variant* variant = nullptr;
     /// Tokens of one launch of the format's kernel; 0: through the library.
     std::int64_t slice = 0;
+    bool prefill = false;  ///< by the format's kernel for many tokens
   };
 
   void upload(const Packing& packing, int copies);

@@ -159,12 +159,15 @@ class LayerCheck {
   }
 
   void check_gpu_variant(const Variant& v, const Packing& packing) const {
-    if (packing.dense() ? v.shape != "library" : v.shape != "decode" && v.shape != "expand")
-      refuse("a variant's shape must be \"library\" for a dense packing, else \"decode\" or \"expand\"");
-    if (v.library != (v.shape == "decode" ? "" : "cublaslt"))
+    const bool packed = v.shape == "decode" || v.shape == "prefill";
+    if (packing.dense() ? v.shape != "library" : !packed && v.shape != "expand")
+      refuse(
+          "a variant's shape must be \"library\" for a dense packing, else \"decode\", \"prefill\" or "
+          "\"expand\"");
+    if (v.library != (packed ? "" : "cublaslt"))
       refuse(
           "a variant must name library \"cublaslt\" for shapes \"library\" and \"expand\", and none for "
-          "\"decode\"");
+          "\"decode\" and \"prefill\"");
     if (v.item_tokens != 0 || v.scheduled_items != 0 || !v.schedule.empty())
       refuse("a variant for device \"cuda\" has no schedule");
     constexpr std::size_t longest = 256;

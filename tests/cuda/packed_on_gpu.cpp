@@ -76,7 +76,7 @@ std::optional<Halves> run_kernel(const GpuKernel& kernel, const PackedMatrix& ma
   const GuardedGpuBuffer residual_on_gpu(residual != nullptr ? y_bytes : 0, 0);
   x_on_gpu.upload(x.bytes().first(x_bytes));
   bias.upload(std::as_bytes(std::span(options.epilogue.bias)));
-  std::vector<std::byte> counters(std::min(scratch, counter_bytes));
+  std::vector<std::byte> counters(options.counters ? std::min(scratch, counter_bytes) : 0);
   workspace.upload(counters);
 
   GpuArgs args;

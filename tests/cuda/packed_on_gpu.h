@@ -49,7 +49,8 @@ struct LaunchOptions {
   Epilogue epilogue;
   bool residual_is_y = false;  ///< the residual lies where y goes
   bool overlap = false;
-  int runs = 2;  ///< one after the other in one workspace; all must give the same bits
+  bool counters = true;  ///< the workspace begins with counters, zero before a run and after it
+  int runs = 2;          ///< one after the other in one workspace; all must give the same bits
 };
 
 /// Runs `kernel` on the first `tokens` tokens of x with poisoned y and scratch. Fails the test where guards

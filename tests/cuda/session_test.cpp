@@ -118,7 +118,7 @@ TEST_F(Sessions, ReluKeepsNan) {
 TEST_F(Sessions, EveryFormatAtEveryTokenCount) {
   for (const Format format : formats_here())
     for (const DType dtype : {DType::bf16, DType::fp16})
-      for (const char* shape : {"decode", "expand"}) {
+      for (const char* shape : {"decode", "prefill", "expand"}) {
         const Halves weight = random_weight(format, 2, dtype, 321, 1030, 0.3);
         const Plan plan = gpu_plan(
             weight, {.format = format, .tokens = {8}, .shape = shape, .bias = some_bias(321, false)});

@@ -24,7 +24,7 @@ std::string reason_against(const GpuCandidateInputs& in, Format format) {
 void price(const GpuCandidateInputs& in, Format format, LayoutCandidate& candidate) {
   for (const std::int64_t tokens : in.tokens) {
     std::vector<PricedShape> shapes;
-    for (const char* shape : {"decode", "expand"})
+    for (const char* shape : {"decode", "prefill", "expand"})
       if (const auto us = gpu_shape_us(in, format, shape, tokens)) shapes.push_back({shape, *us, {}});
     if (shapes.empty()) {
       candidate.dropped = fmt::format("the profile has no price for it at {} tokens", tokens);
@@ -56,6 +56,7 @@ std::optional<double> gpu_shape_us(const GpuCandidateInputs& in, Format format, 
     if (!slice || us(fmt::format("{}.expand", name_of(format)), in.density, 1)) return std::nullopt;
     return *slice * std::ceil(static_cast<double>(tokens) / static_cast<double>(most->second));
   }
+  if (shape == "prefill") return us(name, in.density, tokens);
   const auto expanding = us(name, in.density, 1), dense = us("dense.cublaslt", 1.0, tokens);
   if (!expanding || !dense) return std::nullopt;
   return *expanding + *dense;

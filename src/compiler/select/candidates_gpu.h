@@ -21,14 +21,15 @@ struct GpuCandidateInputs {
 
 /// Profiles name what this prices:
 ///
-///     FORMAT.decode    the packed kernel, per token count
+///     FORMAT.decode    the packed kernel for few tokens, per token count
+///     FORMAT.prefill   the packed kernel for many tokens, per token count
 ///     FORMAT.expand    writing the dense matrix to a scratch buffer, whatever the token count; a run at many
 ///                      tokens costs that and dense.cublaslt
 ///
 /// A format that cannot run some token count is dropped: a plan must run them all from one copy.
 CandidateSet enumerate_gpu_candidates(const GpuCandidateInputs& inputs);
 
-/// Predicted µs of a shape ("decode" or "expand") of `format` at `tokens`; nullopt without a price or kernel.
+/// Predicted µs of a shape ("decode", "prefill" or "expand") of `format` at `tokens`; nullopt without a price or kernel.
 std::optional<double> gpu_shape_us(const GpuCandidateInputs& inputs, Format format, std::string_view shape,
                                    std::int64_t tokens);
 

@@ -12,7 +12,8 @@ GpuKernel bitmap_planes_sm90() {
           sm90::bitmap_planes_refuses,
           sm90::bitmap_planes_workspace,
           sm90::bitmap_planes_launch,
-          sm90::bitmap_planes_expand};
+          sm90::bitmap_planes_expand,
+          bitmap_planes_prefill()};
 }
 
 }  // namespace cross::kernels::cuda

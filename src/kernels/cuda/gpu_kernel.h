@@ -15,7 +15,7 @@
 namespace cross::kernels::cuda {
 
 /// Part of every CUDA profile's key: raise it when a kernel's speed or a packed layout changes.
-inline constexpr int gpu_table_version = 2;
+inline constexpr int gpu_table_version = 3;
 
 /// One packed matrix: the blob in host memory (its header decides the launch) and on the device.
 struct PackedMatrix {
@@ -41,6 +41,17 @@ struct GpuArgs {
   bool overlap = false;  ///< launch with programmatic dependent launch: the caller chains CROSS kernels only
 };
 
+/// A product at many tokens from the same packed matrix; `launch` is nullptr where there is none.
+struct GpuPrefill {
+  std::int64_t max_tokens = 0;
+  /// Why it cannot run the matrix at `tokens` on a GPU with `shared_bytes` per block; empty if it can.
+  std::string (*refuses)(const PackedMatrix&, std::int64_t tokens, std::size_t shared_bytes) = nullptr;
+  /// Bytes of scratch, any contents, no counters. It stands in GpuArgs::workspace.
+  std::size_t (*scratch)(const PackedMatrix&, std::int64_t tokens) = nullptr;
+  /// Enqueues; neither allocates nor synchronises. Returns a cudaError_t.
+  int (*launch)(const PackedMatrix&, const GpuArgs&) = nullptr;
+};
+
 /// One row of the table.
 struct GpuKernel {
   Format format = Format::empty;
@@ -56,6 +67,7 @@ struct GpuKernel {
   /// Enqueues: decodes the matrix into a dense one, row-major in its dtype: out[rows, cols], 256-byte
   /// aligned. nullptr: none; more tokens than max_tokens then run in slices. Returns a cudaError_t.
   int (*expand)(const PackedMatrix&, void* out, void* stream) = nullptr;
+  GpuPrefill prefill = {};
   std::string id() const { return std::string(name_of(format)) + "." + std::string(arch); }
 };
 

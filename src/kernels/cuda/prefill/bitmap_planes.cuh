@@ -1,0 +1,64 @@
+// The prefill product from a bitmap_planes matrix: limits and launch.
+#pragma once
+
+#include <string>
+
+#include "kernels/cuda/prefill/bitmap_source.cuh"
+#include "kernels/cuda/prefill/launch.cuh"
+#include "plan/formats/gpu/blob.h"
+
+namespace cross::kernels::cuda {
+
+inline PrefillShape bitmap_prefill_shape(const formats::gpu::BitmapPlanesHeader& header,
+                                         std::int64_t tokens) {
+  PrefillShape shape;
+  shape.rows = header.rows;
+  shape.cols = header.cols;
+  shape.tokens = tokens;
+  shape.panels = header.tiles / formats::gpu::bitmap_planes_tiles;
+  shape.blocks = header.k_blocks;
+  shape.block_cols = BitmapPlanesSource::block_cols;
+  shape.place_bytes = (header.max_block_bytes + 31) / 32 * 32 * BitmapPlanesSource::copies;
+  return shape;
+}
+
+inline BitmapPlanesSource::Params bitmap_prefill_source(const PackedMatrix& matrix,
+                                                        const formats::gpu::BitmapPlanesHeader& header,
+                                                        const PrefillShape& shape) {
+  BitmapPlanesSource::Params p;
+  p.index = reinterpret_cast<const std::uint32_t*>(matrix.device + header.index);
+  p.blocks = matrix.device + header.blocks;
+  p.k_blocks = header.k_blocks;
+  p.panels = shape.panels;
+  p.place_bytes = shape.place_bytes;
+  return p;
+}
+
+inline std::string bitmap_prefill_refuses(const PackedMatrix& matrix, std::int64_t tokens, std::size_t) {
+  const auto header = formats::gpu::read_header<formats::gpu::BitmapPlanesHeader>(matrix.host);
+  const PrefillCut cut = best_prefill_cut<__nv_bfloat16, BitmapPlanesSource>(
+      bitmap_prefill_shape(header, std::max<std::int64_t>(tokens, 1)));
+  return cut.clusters > 0 ? std::string() : "its rings do not fit into shared memory";
+}
+
+inline std::size_t bitmap_prefill_scratch(const PackedMatrix& matrix, std::int64_t tokens) {
+  return padded_bytes(tokens, formats::gpu::read_header<formats::gpu::BitmapPlanesHeader>(matrix.host).cols);
+}
+
+template <class T>
+int bitmap_prefill_launch_typed(const PackedMatrix& matrix, GpuArgs args) {
+  const auto header = formats::gpu::read_header<formats::gpu::BitmapPlanesHeader>(matrix.host);
+  PrefillShape shape = bitmap_prefill_shape(header, args.tokens);
+  if (const int error = pad_activations(args, shape); error != cudaSuccess) return error;
+  return launch_prefill<T, BitmapPlanesSource>(shape, bitmap_prefill_source(matrix, header, shape),
+                                               best_prefill_cut<T, BitmapPlanesSource>(shape), args,
+                                               matrix.dtype);
+}
+
+inline int bitmap_prefill_launch(const PackedMatrix& matrix, const GpuArgs& args) {
+  if (args.tokens == 0) return cudaSuccess;
+  return matrix.dtype == DType::bf16 ? bitmap_prefill_launch_typed<__nv_bfloat16>(matrix, args)
+                                     : bitmap_prefill_launch_typed<__half>(matrix, args);
+}
+
+}  // namespace cross::kernels::cuda

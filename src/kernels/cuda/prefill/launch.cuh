@@ -1,0 +1,164 @@
+// Host side of the prefill product, for any source: which tile, how many parts of K, how large the rings.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <array>
+
+#include "kernels/cuda/device_limits.h"
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/prefill/padded.h"
+#include "kernels/cuda/prefill/product.cuh"
+#include "kernels/cuda/prefill/tensor_map.h"
+
+namespace cross::kernels::cuda {
+
+/// What a source's matrix looks like to the launch.
+struct PrefillShape {
+  std::int64_t rows = 0, cols = 0, tokens = 0;
+  int panels = 0;  ///< of 64 rows
+  int blocks = 0;  ///< of a row tile along K, at most
+  int block_cols = 0;
+  std::uint32_t place_bytes = 0;  ///< of a panel's block in shared memory
+  bool shares_x = true;           ///< all row tiles read the same columns in the same order
+};
+
+/// How a launch cuts the product.
+struct PrefillCut {
+  int tokens = 0, splits = 1;  ///< which PrefillTile
+  int sharers = 1;
+  int x_places = 0, w_places = 0;
+  std::size_t shared = 0;
+  int row_tiles = 0, token_tiles = 0;
+  int clusters = 0;  ///< of the grid
+  double clocks = 0;
+};
+
+/// Rings for a tile in `room` bytes of shared memory; x_places is 0 where they do not fit. X needs depth for
+/// the latency of L2; weights come a whole block at a time, so two or three are enough.
+template <class Tile>
+void choose_rings(PrefillCut& cut, const PrefillShape& shape, std::size_t room) {
+  const std::size_t fixed = Tile::staging_bytes + Tile::exchange_bytes + 128 + Tile::barriers * 8;
+  const std::size_t block = std::size_t{Tile::groups} * shape.place_bytes;
+  cut.x_places = 0;
+  for (const int w_places : {3, 2}) {
+    const std::size_t used = fixed + static_cast<std::size_t>(w_places) * block;
+    if (used > room) continue;
+    const int x_places =
+        std::min<int>(static_cast<int>((room - used) / Tile::chunk_bytes), prefill_most_places);
+    if (x_places < (w_places == 3 ? 4 : 2)) continue;
+    cut.x_places = x_places;
+    cut.w_places = w_places;
+    cut.shared = used + static_cast<std::size_t>(x_places) * Tile::chunk_bytes;
+    return;
+  }
+}
+
+/// Clocks of a cut: waves of tiles, each its share of K at the rate of the tensor cores and what surrounds
+/// it. It must only tell cuts apart.
+template <class Tile>
+void price_cut(PrefillCut& cut, const PrefillShape& shape) {
+  const int waves = (cut.row_tiles * cut.token_tiles + cut.clusters - 1) / cut.clusters;
+  const double blocks = (shape.blocks + Tile::splits - 1) / Tile::splits;
+  const double block = shape.block_cols / 16.0 * Tile::groups * Tile::tokens / 2;
+  const double exchange = Tile::splits > 1 ? 1500.0 + Tile::exchange_bytes / 16.0 : 0.0;
+  cut.clocks = waves * (blocks * block * 1.1 + 1500.0 + Tile::tokens * 8.0 / Tile::splits + exchange);
+}
+
+template <class T, class Source, class Tile>
+PrefillCut cut_for(const PrefillShape& shape, int sharers) {
+  PrefillCut cut;
+  cut.tokens = Tile::tokens;
+  cut.splits = Tile::splits;
+  const int row_tiles = (shape.panels + Tile::groups - 1) / Tile::groups;
+  cut.sharers = sharers;
+  cut.row_tiles = (row_tiles + sharers - 1) / sharers;
+  cut.token_tiles = static_cast<int>((shape.tokens + Tile::tokens - 1) / Tile::tokens);
+  const DeviceLimits& limits = device_limits();
+  choose_rings<Tile>(cut, shape, limits.shared_bytes);
+  if (cut.x_places == 0 || shape.blocks < Tile::splits) return cut;
+  const int size = sharers * Tile::splits;
+  // Clusters come as GPCs have room for them: on an H100 of 132 SMs all pairs and 32 fours fit.
+  const int most = size <= 2 ? limits.sms / size : limits.sms / size - (size > 4 ? 1 : 0);
+  cut.clusters = std::min(most, cut.row_tiles * cut.token_tiles);
+  price_cut<Tile>(cut, shape);
+  return cut;
+}
+
+/// Calls f with every tile that there are kernels for.
+template <class F>
+void for_each_prefill_tile(F f) {
+  f(PrefillTile<2, 256, 1>{});
+  f(PrefillTile<2, 256, 2>{});
+  f(PrefillTile<2, 128, 1>{});
+  f(PrefillTile<2, 128, 2>{});
+  f(PrefillTile<2, 128, 4>{});
+}
+
+template <class T, class Source>
+PrefillCut best_prefill_cut(const PrefillShape& shape) {
+  PrefillCut best;
+  for_each_prefill_tile([&](auto tile) {
+    for (const int sharers : {1, 2}) {
+      if (sharers == 2 && (!shape.shares_x || shape.panels <= decltype(tile)::groups)) continue;
+      if (sharers == 1 && shape.shares_x && shape.panels > decltype(tile)::groups) continue;
+      const PrefillCut cut = cut_for<T, Source, decltype(tile)>(shape, sharers);
+      if (cut.clusters > 0 && (best.clusters == 0 || cut.clocks < best.clocks)) best = cut;
+    }
+  });
+  return best;
+}
+
+template <class T, class Source, class Tile>
+int launch_prefill_cut(const PrefillShape& shape, const typename Source::Params& source,
+                       const PrefillCut& cut, const GpuArgs& args, DType dtype) {
+  PrefillParams<T, Source> p;
+  if (const int error =
+          encode_tokens(p.x_map, args.x, dtype, args.tokens, shape.cols, Tile::tokens / cut.sharers);
+      error != cudaSuccess)
+    return error;
+  p.source = source;
+  p.epilogue = {static_cast<T*>(args.y), args.bias, static_cast<const T*>(args.residual), shape.rows,
+                args.activation};
+  p.x = static_cast<const T*>(args.x);
+  p.cols = shape.cols;
+  p.tokens = static_cast<std::int32_t>(args.tokens);
+  p.row_tiles = cut.row_tiles;
+  p.token_tiles = cut.token_tiles;
+  p.band = std::min(cut.token_tiles, 8);
+  p.sharers = cut.sharers;
+  p.x_places = cut.x_places;
+  p.w_places = cut.w_places;
+  p.aligned_rows = shape.rows % 8 == 0 && reinterpret_cast<std::uintptr_t>(args.y) % 16 == 0 &&
+                   reinterpret_cast<std::uintptr_t>(args.residual) % 16 == 0;
+  const int cluster = cut.sharers * Tile::splits;
+  return launch_in_clusters(prefill_kernel<T, Source, Tile>, cut.clusters * cluster, cluster, Tile::threads,
+                            cut.shared, args.stream, args.overlap, p);
+}
+
+/// Rows of X as tensor copies need them: `args` and `shape` changed to a padded copy in scratch where they
+/// are not.
+inline int pad_activations(GpuArgs& args, PrefillShape& shape) {
+  if (shape.cols % tensor_row_unit == 0) return cudaSuccess;
+  const int error = enqueue_padded(args.x, args.workspace, args.tokens, shape.cols, args.stream);
+  args.x = args.workspace;
+  args.overlap = false;  // that kernel must have ended
+  shape.cols = padded_cols(shape.cols);
+  return error;
+}
+
+/// Launches the cut that best_prefill_cut (or a tuner) chose.
+template <class T, class Source>
+int launch_prefill(const PrefillShape& shape, const typename Source::Params& source, const PrefillCut& cut,
+                   const GpuArgs& args, DType dtype) {
+  int error = cudaErrorInvalidConfiguration;
+  for_each_prefill_tile([&](auto tile) {
+    using Tile = decltype(tile);
+    if (cut.clusters > 0 && cut.tokens == Tile::tokens && cut.splits == Tile::splits)
+      error = launch_prefill_cut<T, Source, Tile>(shape, source, cut, args, dtype);
+  });
+  return error;
+}
+
+}  // namespace cross::kernels::cuda

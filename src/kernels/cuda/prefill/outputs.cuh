@@ -1,0 +1,236 @@
+// What a warp group does with the sums of an output tile: parts of K that other CTAs have, then bias,
+// activation and residual, then whole lines of y through shared memory.
+#pragma once
+
+#include "kernels/cuda/prefill/source.cuh"
+#include "kernels/cuda/prefill/tile.cuh"
+
+namespace cross::kernels::cuda {
+
+__device__ __forceinline__ float2 unpack(std::uint32_t pair, __nv_bfloat16) {
+  return make_float2(widen<__nv_bfloat16>(pair, 0), widen<__nv_bfloat16>(pair, 1));
+}
+__device__ __forceinline__ float2 unpack(std::uint32_t pair, __half) {
+  return make_float2(widen<__half>(pair, 0), widen<__half>(pair, 1));
+}
+template <class T>
+__device__ __forceinline__ std::uint32_t pack_pair(float first, float second) {
+  if constexpr (__is_same(T, __nv_bfloat16)) {
+    const __nv_bfloat162 pair = __floats2bfloat162_rn(first, second);
+    return *reinterpret_cast<const std::uint32_t*>(&pair);
+  } else {
+    const __half2 pair = __floats2half2_rn(first, second);
+    return *reinterpret_cast<const std::uint32_t*>(&pair);
+  }
+}
+/// Whether one of eight 16-bit values is NaN.
+template <class T>
+__device__ __forceinline__ bool any_nan(const uint4& v) {
+  const auto nan = [](std::uint32_t pair) {
+    if constexpr (__is_same(T, __nv_bfloat16)) {
+      const __nv_bfloat162 p = *reinterpret_cast<const __nv_bfloat162*>(&pair);
+      return !__hbeq2(p, p);
+    } else {
+      const __half2 p = *reinterpret_cast<const __half2*>(&pair);
+      return !__hbeq2(p, p);
+    }
+  };
+  return nan(v.x) || nan(v.y) || nan(v.z) || nan(v.w);
+}
+
+/// Not inlined, and rarely called: the eight outputs of a token from `row` on, those that are NaN summed up
+/// again from kept weights alone.
+template <class T, class Source>
+__device__ __noinline__ void store_again(const PrefillParams<T, Source>& p, std::int64_t row,
+                                         std::int64_t token, const T* staged) {
+  for (int i = 0; i < 8 && row + i < p.epilogue.rows; ++i) {
+    const float value = to_float(staged[i]);
+    if (value == value)
+      p.epilogue.y[token * p.epilogue.rows + row + i] = staged[i];
+    else
+      store_output(p.epilogue, row + i, token,
+                   Source::template exact<T>(p.source, row + i, p.x + token * p.cols, p.cols));
+  }
+}
+
+/// Called, not inlined: a lane has up to 128 outputs, and most products have no activation.
+__device__ __noinline__ inline float4 activate_called(float4 v, Activation activation) {
+  return make_float4(activate(v.x, activation), activate(v.y, activation), activate(v.z, activation),
+                     activate(v.w, activation));
+}
+
+/// The outputs of a panel: `sums` of 8 · eights tokens from `token0` on. The group's staging place holds
+/// Tile::staged_tokens rows of 128 bytes, their 16-byte pieces exchanged by token.
+template <class T, class Source, class Tile, int eights>
+__device__ __forceinline__ void store_panel(const PrefillParams<T, Source>& p, const float (&sums)[eights][4],
+                                            std::int64_t panel, std::int64_t token0, std::byte* staging,
+                                            int group) {
+  constexpr int staged = Tile::staged_tokens;
+  const EpilogueArgs<T>& e = p.epilogue;
+  const int thread = static_cast<int>(threadIdx.x & 127), lane = thread & 31, warp = thread >> 5;
+  const std::int64_t row0 = panel * prefill_panel_rows;
+  const std::int64_t row = row0 + 16 * warp + (lane >> 2);  // and eight further on
+  float bias[2] = {0.0f, 0.0f};
+  if (e.bias != nullptr) {
+    if (row < e.rows) bias[0] = e.bias[row];
+    if (row + 8 < e.rows) bias[1] = e.bias[row + 8];
+  }
+  const std::uint32_t base = shared_address(staging);
+  // Lane l names token l mod 8 of one of four matrices: two of rows, two of tokens.
+  const auto matrices = [&](int pair) {
+    const int token = 16 * pair + 8 * (lane >> 4) + (lane & 7), piece = 2 * warp + (lane >> 3 & 1);
+    return base + static_cast<std::uint32_t>(token * 128 + ((piece ^ (token & 7)) << 4));
+  };
+  const int piece = thread & 7;
+  const auto line = [&](int token) {
+    return static_cast<std::uint32_t>(token * 128 + ((piece ^ (token & 7)) << 4));
+  };
+  const std::int64_t line_row = row0 + 8 * piece;
+  const bool whole = p.aligned_rows && line_row + 8 <= e.rows;
+#pragma unroll
+  for (int part = 0; part < eights * 8 / staged; ++part) {
+    const std::int64_t first = token0 + part * staged;
+    if (first >= p.tokens) break;
+    if (e.residual != nullptr) {
+#pragma unroll 1
+      for (int token = thread >> 3; token < staged; token += 16) {
+        uint4 v = make_uint4(0, 0, 0, 0);
+        if (first + token < p.tokens) {
+          const T* from = e.residual + (first + token) * e.rows + line_row;
+          if (whole)
+            v = *reinterpret_cast<const uint4*>(from);
+          else
+            for (int i = 0; i < 8; ++i)
+              if (line_row + i < e.rows)
+                (&v.x)[i / 2] |= static_cast<std::uint32_t>(*reinterpret_cast<const std::uint16_t*>(from + i))
+                                 << (16 * (i % 2));
+        }
+        store_shared16(base + line(token), v);
+      }
+      sync_group(group + 1);
+    }
+#pragma unroll
+    for (int pair = 0; pair < staged / 16; ++pair) {
+      const float(&v)[4] = sums[part * (staged / 8) + 2 * pair];
+      const float(&w)[4] = sums[part * (staged / 8) + 2 * pair + 1];
+      float out[4][2] = {{v[0] + bias[0], v[1] + bias[0]},
+                         {v[2] + bias[1], v[3] + bias[1]},
+                         {w[0] + bias[0], w[1] + bias[0]},
+                         {w[2] + bias[1], w[3] + bias[1]}};
+      if (e.activation != Activation::none)
+#pragma unroll
+        for (int i = 0; i < 4; i += 2) {
+          const float4 active =
+              activate_called(make_float4(out[i][0], out[i][1], out[i + 1][0], out[i + 1][1]), e.activation);
+          out[i][0] = active.x;
+          out[i][1] = active.y;
+          out[i + 1][0] = active.z;
+          out[i + 1][1] = active.w;
+        }
+      const std::uint32_t at = matrices(pair);
+      if (e.residual != nullptr) {
+        std::uint32_t r[4];
+        load_matrices_transposed(r, at);
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          const float2 add = unpack(r[i], T{});
+          out[i][0] += add.x;
+          out[i][1] += add.y;
+        }
+      }
+      std::uint32_t packed[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) packed[i] = pack_pair<T>(out[i][0], out[i][1]);
+      store_matrices_transposed(at, packed);
+    }
+    sync_group(group + 1);
+#pragma unroll
+    for (int token = thread >> 3; token < staged; token += 16) {
+      if (first + token >= p.tokens || line_row >= e.rows) continue;
+      const uint4 v = load_shared16(base + line(token));
+      T* to = e.y + (first + token) * e.rows + line_row;
+      if (any_nan<T>(v)) {
+        store_again<T, Source>(p, line_row, first + token, reinterpret_cast<const T*>(staging + line(token)));
+      } else if (whole) {
+        *reinterpret_cast<uint4*>(to) = v;
+      } else {
+        const T* values = reinterpret_cast<const T*>(staging + line(token));
+        for (int i = 0; i < 8; ++i)
+          if (line_row + i < e.rows) to[i] = values[i];
+      }
+    }
+    sync_group(group + 1);
+  }
+}
+
+/// Sums of a tile's tokens over the CTAs that share its K. A warp sends what others own of its sums to the
+/// same warp there; counters say when all have come and when a place may be filled again.
+template <class Tile>
+class SumExchange {
+ public:
+  /// @param buffer  exchange_bytes of this CTA;  barriers: `full` of every warp, then `empty`
+  __device__ SumExchange(std::uint32_t buffer, std::uint32_t barriers, int warp, int lane, int split,
+                         int sharers, int rank)
+      : buffer_(buffer + static_cast<std::uint32_t>(warp * own * 512 + lane * 16)),
+        full_(barriers + static_cast<std::uint32_t>(warp) * 8),
+        empty_(full_ + Tile::groups * 4 * 8),
+        lane_(lane),
+        split_(split),
+        sharers_(sharers),
+        first_(rank - split * sharers) {}
+
+  static __device__ void prepare(std::uint32_t barriers) {
+    for (std::uint32_t warp = 0; warp < Tile::groups * 4; ++warp) {
+      barrier_init(barriers + warp * 8, 1);
+      barrier_init(barriers + (Tile::groups * 4 + warp) * 8, Tile::splits - 1);
+    }
+  }
+
+  /// @return in `own_sums`: the sums of this CTA's tokens, its own first, then those of the others in order.
+  __device__ void add_up(const float (&sums)[Tile::eights][4], float (&own_sums)[Tile::own_eights][4]) {
+    if (lane_ == 0) arrive_expecting(full_, (Tile::splits - 1) * own * 512);
+    wait_in_cluster(empty_, parity_ ^ 1);
+#pragma unroll
+    for (int owner = 0; owner < Tile::splits; ++owner) {
+      if (owner == split_) {
+#pragma unroll
+        for (int e = 0; e < own; ++e)
+#pragma unroll
+          for (int j = 0; j < 4; ++j) own_sums[e][j] = sums[owner * own + e][j];
+        continue;
+      }
+      const int place = split_ < owner ? split_ : split_ - 1;
+      const std::uint32_t to = in_cta(buffer_ + static_cast<std::uint32_t>(place) * place_bytes, cta(owner));
+      const std::uint32_t counter = in_cta(full_, cta(owner));
+#pragma unroll
+      for (int e = 0; e < own; ++e)
+        store_counted16(to + static_cast<std::uint32_t>(e * 512), sums[owner * own + e], counter);
+    }
+    wait_in_cluster(full_, parity_);
+    parity_ ^= 1;
+#pragma unroll
+    for (int other = 0; other < Tile::splits - 1; ++other)
+#pragma unroll
+      for (int e = 0; e < own; ++e) {
+        const uint4 v = load_shared16(buffer_ + static_cast<std::uint32_t>(other) * place_bytes +
+                                      static_cast<std::uint32_t>(e * 512));
+        own_sums[e][0] += __uint_as_float(v.x);
+        own_sums[e][1] += __uint_as_float(v.y);
+        own_sums[e][2] += __uint_as_float(v.z);
+        own_sums[e][3] += __uint_as_float(v.w);
+      }
+    __syncwarp();
+    if (lane_ < Tile::splits && lane_ != split_) arrive_in_cluster(in_cta(empty_, cta(lane_)));
+  }
+
+ private:
+  static constexpr int own = Tile::own_eights;
+  static constexpr std::uint32_t place_bytes = Tile::groups * 4 * own * 512;
+  __device__ int cta(int split) const { return first_ + split * sharers_; }
+
+  std::uint32_t buffer_, full_, empty_;
+  int lane_, split_, sharers_, first_;
+  std::uint32_t parity_ = 0;
+};
+
+}  // namespace cross::kernels::cuda

@@ -1,0 +1,129 @@
+// Hopper's instructions that a pipeline of tensor copies and warp groups needs: barriers that span a cluster,
+// tensor copies to several CTAs at once, registers that move from producers to consumers.
+#pragma once
+
+#include <cuda.h>
+
+#include "kernels/cuda/bulk_copy.cuh"
+#include "kernels/cuda/cluster.cuh"
+
+namespace cross::kernels::cuda {
+
+/// Places of a ring in the order of use: which one, and the parity of the turn.
+struct RingPlace {
+  int place = 0;
+  std::uint32_t parity = 0;
+  __device__ __forceinline__ void next(int places) {
+    if (++place == places) {
+      place = 0;
+      parity ^= 1;
+    }
+  }
+};
+
+/// Waits for a phase that CTAs of the cluster complete together. With CROSS_BOUNDED_WAITS a wait of seconds
+/// ends the kernel with an error instead of holding the GPU.
+__device__ __forceinline__ void wait_in_cluster(std::uint32_t barrier, std::uint32_t parity) {
+#ifdef CROSS_BOUNDED_WAITS
+  long long tries = 0;
+#endif
+  for (;;) {
+    std::uint32_t done;
+    asm volatile(
+        "{\n.reg .pred p;\nmbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%1], %2;\n"
+        "selp.u32 %0, 1, 0, p;\n}"
+        : "=r"(done)
+        : "r"(barrier), "r"(parity)
+        : "memory");
+    if (done != 0) return;
+#ifdef CROSS_BOUNDED_WAITS
+    if (++tries > 2000000) __trap();
+#endif
+  }
+}
+
+/// Arrives at a barrier of any CTA in the cluster (`in_cta`).
+__device__ __forceinline__ void arrive_in_cluster(std::uint32_t barrier) {
+  asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+__device__ __forceinline__ void arrive_here(std::uint32_t barrier) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+/// Arrives and announces `bytes` of copies that the phase waits for.
+__device__ __forceinline__ void arrive_expecting(std::uint32_t barrier, std::uint32_t bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes)
+               : "memory");
+}
+
+/// Copies a box of `map` from (column, row) to shared memory, zeros past the end of the tensor; one thread.
+__device__ __forceinline__ void copy_box(std::uint32_t shared, const CUtensorMap& map, int column, int row,
+                                         std::uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, "
+      "%3}], [%4];" ::"r"(shared),
+      "l"(&map), "r"(column), "r"(row), "r"(barrier)
+      : "memory");
+}
+/// The same to the same place of every CTA in `ctas` (bits by rank), counted at the same barrier of each.
+__device__ __forceinline__ void copy_box_to_all(std::uint32_t shared, const CUtensorMap& map, int column,
+                                                int row, std::uint32_t barrier, std::uint16_t ctas) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster "
+      "[%0], [%1, {%2, %3}], [%4], %5;" ::"r"(shared),
+      "l"(&map), "r"(column), "r"(row), "r"(barrier), "h"(ctas)
+      : "memory");
+}
+__device__ __forceinline__ void prefetch_map(const CUtensorMap& map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
+}
+
+/// Copies `bytes` (a multiple of 16, from and to multiples of 16); one thread.
+__device__ __forceinline__ void copy_bytes(std::uint32_t shared, const std::byte* global, std::uint32_t bytes,
+                                           std::uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(shared),
+      "l"(global), "r"(bytes), "r"(barrier)
+      : "memory");
+}
+
+/// Stores 16 bytes into any CTA's shared memory and counts them there once they have come.
+__device__ __forceinline__ void store_counted16(std::uint32_t to, const float (&v)[4],
+                                                std::uint32_t counter) {
+  asm volatile(
+      "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%1, %2, %3, %4}, [%5];" ::"r"(
+          to),
+      "f"(v[0]), "f"(v[1]), "f"(v[2]), "f"(v[3]), "r"(counter)
+      : "memory");
+}
+
+/// A warp group gives back or takes registers, to `count` a thread; all its warps call it.
+template <int count>
+__device__ __forceinline__ void lower_registers() {
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(count));
+}
+template <int count>
+__device__ __forceinline__ void raise_registers() {
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(count));
+}
+
+/// The warp group's own barrier: 128 threads, numbers from 1.
+__device__ __forceinline__ void sync_group(int number) {
+  asm volatile("bar.sync %0, 128;" ::"r"(number) : "memory");
+}
+
+__device__ __forceinline__ int cluster_rank() {
+  std::uint32_t rank;
+  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  return static_cast<int>(rank);
+}
+
+/// Four 8x8 matrices of 16-bit elements to shared memory, transposed; lane l names row l mod 8 of matrix l
+/// / 8.
+__device__ __forceinline__ void store_matrices_transposed(std::uint32_t row_address,
+                                                          const std::uint32_t (&v)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row_address),
+               "r"(v[0]), "r"(v[1]), "r"(v[2]), "r"(v[3])
+               : "memory");
+}
+
+}  // namespace cross::kernels::cuda

@@ -1,0 +1,265 @@
+// The prefill product: weights expanded from their packed format into A operands of wgmma, X tiles in shared
+// memory by tensor copies.
+//
+//     Y[panel rows, tile tokens] = sum over K of W[rows, k] · X[k, tokens]
+//
+// A CTA has Tile::groups warp groups that multiply, a panel of 64 rows each, and one whose first two warps
+// bring X and packed weights through rings. CTAs of a cluster work on the same tokens of neighbouring row
+// tiles and copy every part of X to all of them, or on parts of one tile's K, whose sums they exchange at its
+// end. The grid is persistent. Every sum is added in an order that the launch alone decides: equal bits from
+// run to run.
+#pragma once
+
+#include "kernels/cuda/prefill/outputs.cuh"
+
+namespace cross::kernels::cuda {
+
+/// Addresses of a CTA's shared memory: X, outputs and exchanged sums, packed weights, barriers.
+template <class T, class Source, class Tile>
+struct PrefillMemory {
+  std::uint32_t x, staging, exchange, w, barriers;
+  __device__ PrefillMemory(const PrefillParams<T, Source>& p, const std::byte* shared) {
+    x = shared_address(shared);
+    staging = x + static_cast<std::uint32_t>(p.x_places) * Tile::chunk_bytes;
+    exchange = staging + Tile::staging_bytes;
+    w = exchange + Tile::exchange_bytes;
+    barriers = w + static_cast<std::uint32_t>(p.w_places * Tile::groups) * p.source.place_bytes + 128;
+  }
+  __device__ std::uint32_t x_full(int place) const {
+    return barriers + static_cast<std::uint32_t>(place) * 8;
+  }
+  __device__ std::uint32_t x_empty(int place) const { return x_full(prefill_most_places + place); }
+  __device__ std::uint32_t w_full(int place) const { return x_full(2 * prefill_most_places + place); }
+  __device__ std::uint32_t w_empty(int place) const { return x_full(3 * prefill_most_places + place); }
+  __device__ std::uint32_t sums() const { return x_full(4 * prefill_most_places); }
+};
+
+template <class T, class Source, class Tile>
+class PrefillCta {
+  static constexpr int chunks = Source::block_cols / prefill_chunk_cols;  // of a block
+  static constexpr int chunk_steps = prefill_chunk_cols / Source::step_cols;
+  static constexpr int steps = Source::block_cols / Source::step_cols;
+  static constexpr int batch = Source::batch, buffers = Source::buffers;
+  static_assert(steps % batch == 0 && (steps / batch) % buffers == 0);
+  using Memory = PrefillMemory<T, Source, Tile>;
+
+ public:
+  __device__ PrefillCta(const PrefillParams<T, Source>& params, const Memory& memory, std::byte* shared)
+      : p_(params), m_(memory), shared_(shared), lane_(static_cast<int>(threadIdx.x & 31)) {
+    const int rank = cluster_rank();
+    split_ = rank / p_.sharers;
+    share_ = rank - split_ * p_.sharers;
+    const int size = p_.sharers * Tile::splits;
+    cluster_ = static_cast<int>(blockIdx.x) / size;
+    clusters_ = static_cast<int>(gridDim.x) / size;
+    tiles_ = p_.row_tiles * p_.token_tiles;
+  }
+
+  __device__ void prepare() const {
+    for (int place = 0; place < prefill_most_places; ++place) {
+      barrier_init(m_.x_full(place), 1);
+      barrier_init(m_.x_empty(place), p_.sharers * Tile::groups * 4);
+      barrier_init(m_.w_full(place), Tile::groups * Source::copies);
+      barrier_init(m_.w_empty(place), Tile::groups * 4);
+    }
+    if constexpr (Tile::splits > 1) SumExchange<Tile>::prepare(m_.sums());
+    fence_barrier_init();
+  }
+
+  /// One lane brings X: this CTA's part of every chunk, to all that share it.
+  __device__ void bring_x() {
+    prefetch_map(p_.x_map);
+    const int part_tokens = Tile::tokens / p_.sharers;
+    const std::uint32_t part = static_cast<std::uint32_t>(share_) * (Tile::chunk_bytes / p_.sharers);
+    const auto ctas = static_cast<std::uint16_t>(((1 << p_.sharers) - 1) << (split_ * p_.sharers));
+    RingPlace ring;
+    for (int tile = cluster_; tile < tiles_; tile += clusters_) {
+      const PrefillTurn turn(p_, tile);
+      const int row_tile = turn.row_tile * p_.sharers + share_;
+      const int token = turn.token_tile * Tile::tokens + share_ * part_tokens;
+      const auto [first, last] = range(row_tile);
+      for (int block = first; block < last; ++block) {
+        const int column = Source::column(p_.source, row_tile, block);
+#pragma unroll
+        for (int chunk = 0; chunk < chunks; ++chunk, ring.next(p_.x_places)) {
+          const std::uint32_t full = m_.x_full(ring.place);
+          wait_in_cluster(m_.x_empty(ring.place), ring.parity ^ 1);
+          arrive_expecting(full, Tile::chunk_bytes);
+          const std::uint32_t to = m_.x + static_cast<std::uint32_t>(ring.place) * Tile::chunk_bytes + part;
+          if (p_.sharers > 1)
+            copy_box_to_all(to, p_.x_map, column + chunk * prefill_chunk_cols, token, full, ctas);
+          else
+            copy_box(to, p_.x_map, column + chunk * prefill_chunk_cols, token, full);
+        }
+      }
+    }
+  }
+
+  /// A lane brings one copy of every block of a panel.
+  __device__ void bring_weights() {
+    const int group = lane_ / Source::copies, copy = lane_ % Source::copies;
+    if (group >= Tile::groups) return;
+    RingPlace ring;
+    for (int tile = cluster_; tile < tiles_; tile += clusters_) {
+      const int row_tile = PrefillTurn(p_, tile).row_tile * p_.sharers + share_;
+      // Past the last panel the last one is multiplied again, for outputs that nobody stores.
+      const int panel = min(row_tile * Tile::groups + group, p_.source.panels - 1);
+      const auto [first, last] = range(row_tile);
+      typename Source::Feed feed(p_.source, panel, copy, first, last);
+      for (int block = first; block < last; ++block, ring.next(p_.w_places)) {
+        const std::byte* from;
+        std::uint32_t bytes, offset;
+        feed.next(from, bytes, offset);
+        const std::uint32_t full = m_.w_full(ring.place);
+        wait_in_cluster(m_.w_empty(ring.place), ring.parity ^ 1);
+        arrive_expecting(full, bytes);
+        copy_bytes(place(ring.place, group) + offset, from, bytes, full);
+      }
+    }
+  }
+
+  /// A warp group multiplies a panel.
+  __device__ void multiply() {
+    const int group = static_cast<int>(threadIdx.x >> 7), warp = static_cast<int>(threadIdx.x >> 5 & 3);
+    SumExchange<Tile> exchange(m_.exchange, m_.sums(), group * 4 + warp, lane_, split_, p_.sharers,
+                               split_ * p_.sharers + share_);
+    std::byte* staging = shared_ + (m_.staging - m_.x) + group * (Tile::staged_tokens * 128);
+    RingPlace x, x_released, w;
+    float sums[Tile::eights][4];
+    typename Source::Operand a[buffers][batch] = {};
+    for (int tile = cluster_; tile < tiles_; tile += clusters_) {
+      const PrefillTurn turn(p_, tile);
+      const int row_tile = turn.row_tile * p_.sharers + share_;
+      const std::int64_t panel = static_cast<std::int64_t>(row_tile) * Tile::groups + group;
+      const auto [first, last] = range(row_tile);
+#pragma unroll
+      for (int e = 0; e < Tile::eights; ++e) sums[e][0] = sums[e][1] = sums[e][2] = sums[e][3] = 0.0f;
+#pragma unroll 1
+      for (int i = first; i < last; ++i, w.next(p_.w_places)) {
+        wait_in_cluster(m_.w_full(w.place), w.parity);
+        typename Source::Block block(p_.source, place(w.place, group), warp, lane_);
+        multiply_block<0>(block, a, sums, x, x_released, i > first);
+        __syncwarp();
+        if (lane_ == 0) arrive_here(m_.w_empty(w.place));
+      }
+      wgmma_wait<0>();
+#pragma unroll
+      for (int i = 0; i < buffers; ++i)
+#pragma unroll
+        for (int j = 0; j < batch; ++j) a[i][j].hold();
+#pragma unroll
+      for (int e = 0; e < Tile::eights; ++e) hold_registers(sums[e]);
+      while (x_released.place != x.place || x_released.parity != x.parity) release(x_released);
+      const std::int64_t token = static_cast<std::int64_t>(turn.token_tile) * Tile::tokens;
+      if constexpr (Tile::splits > 1) {
+        float own[Tile::own_eights][4];
+        exchange.add_up(sums, own);
+        store_panel<T, Source, Tile>(p_, own, panel, token + split_ * Tile::own_eights * 8, staging, group);
+      } else {
+        store_panel<T, Source, Tile>(p_, sums, panel, token, staging, group);
+      }
+    }
+  }
+
+ private:
+  struct Range {
+    int first, last;
+  };
+  /// This CTA's blocks of a row tile.
+  __device__ __forceinline__ Range range(int row_tile) const {
+    const int blocks = Source::blocks(p_.source, row_tile);
+    return {blocks * split_ / Tile::splits, blocks * (split_ + 1) / Tile::splits};
+  }
+  __device__ __forceinline__ std::uint32_t place(int number, int group) const {
+    return m_.w + static_cast<std::uint32_t>(number * Tile::groups + group) * p_.source.place_bytes;
+  }
+
+  /// Batches b … of a block: the next ones are expanded while tensor cores work on those before.
+  /// @param later  not the first block of its tile
+  template <int b>
+  __device__ __forceinline__ void multiply_block(typename Source::Block& block,
+                                                 typename Source::Operand (&a)[buffers][batch],
+                                                 float (&sums)[Tile::eights][4], RingPlace& x,
+                                                 RingPlace& x_released, bool later) {
+    if constexpr (b * batch < steps) {
+      auto& operands = a[b % buffers];
+      if constexpr (buffers > 1) expand<b * batch, 0>(block, operands);
+      wgmma_wait<0>();
+      auto& former = a[(b + buffers - 1) % buffers];
+#pragma unroll
+      for (int i = 0; i < batch; ++i) former[i].hold();
+      // With it chunks of X may have been read to their end.
+      constexpr int ended = b * batch;  // steps of this block
+#pragma unroll
+      for (int step = ended - batch + 1; step <= ended; ++step)
+        if (step % chunk_steps == 0 && (ended > 0 || later)) release(x_released);
+      if constexpr (buffers == 1) expand<b * batch, 0>(block, operands);
+#pragma unroll
+      for (int i = 0; i < batch; ++i) {
+        const int step = (b * batch + i) % chunk_steps;
+        if (step == 0) wait_in_cluster(m_.x_full(x.place), x.parity);
+        if (i == 0) wgmma_fence();
+        Source::template multiply<T>(
+            sums, operands[i],
+            swizzled_descriptor(m_.x + static_cast<std::uint32_t>(x.place) * Tile::chunk_bytes) +
+                static_cast<std::uint64_t>(step * (Source::step_cols * 2 / 16)));
+        if (step == chunk_steps - 1) x.next(p_.x_places);
+      }
+      wgmma_commit();
+      multiply_block<b + 1>(block, a, sums, x, x_released, later);
+    }
+  }
+  template <int first, int i>
+  __device__ __forceinline__ void expand(typename Source::Block& block,
+                                         typename Source::Operand (&operands)[batch]) {
+    if constexpr (i < batch) {
+      block.template step<first + i>(p_.source, operands[i]);
+      expand<first, i + 1>(block, operands);
+    }
+  }
+  /// Every CTA that copies into this place of X may do so again, as far as this warp is concerned.
+  __device__ __forceinline__ void release(RingPlace& released) {
+    __syncwarp();
+    if (lane_ < p_.sharers)
+      arrive_in_cluster(in_cta(m_.x_empty(released.place), split_ * p_.sharers + lane_));
+    released.next(p_.x_places);
+  }
+
+  const PrefillParams<T, Source>& p_;
+  const Memory& m_;
+  std::byte* shared_;
+  int lane_, split_, share_, cluster_, clusters_, tiles_;
+};
+
+template <class T, class Source, class Tile>
+__global__ void __launch_bounds__(Tile::threads, 1)
+    prefill_kernel(const __grid_constant__ PrefillParams<T, Source> p) {
+  extern __shared__ __align__(1024) std::byte shared[];
+  const PrefillMemory<T, Source, Tile> memory(p, shared);
+  PrefillCta<T, Source, Tile> cta(p, memory, shared);
+  let_successor_start();
+  if (threadIdx.x == 0) cta.prepare();
+  __syncwarp();
+  cluster_arrive();
+  cluster_wait();
+  if (threadIdx.x >= Tile::groups * 128) {
+    lower_registers<Tile::groups == 1 ? 56 : 24>();
+    const int warp = static_cast<int>(threadIdx.x >> 5) - Tile::groups * 4;
+    if (warp == 0) {
+      wait_for_predecessor();
+      if ((threadIdx.x & 31) == 0) cta.bring_x();
+    } else if (warp == 1) {
+      cta.bring_weights();
+    }
+  } else {
+    raise_registers<240>();
+    wait_for_predecessor();
+    cta.multiply();
+  }
+  // No CTA leaves while another may still copy into it or count at its barriers.
+  __syncwarp();
+  cluster_arrive();
+  cluster_wait();
+}
+
+}  // namespace cross::kernels::cuda

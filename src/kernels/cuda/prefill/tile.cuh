@@ -1,0 +1,66 @@
+// What a prefill launch is given, and the sizes that one kernel instance is made for.
+#pragma once
+
+#include "kernels/cuda/epilogue.cuh"
+#include "kernels/cuda/gpu_kernel.h"
+#include "kernels/cuda/prefill/pipeline.cuh"
+
+namespace cross::kernels::cuda {
+
+inline constexpr int prefill_panel_rows = 64;
+inline constexpr int prefill_chunk_cols = 64;  ///< of X in one place of its ring: 128 bytes a token
+inline constexpr std::int64_t prefill_most_tokens = std::int64_t{1}
+                                                    << 24;  ///< of a launch: 32-bit coordinates
+inline constexpr int prefill_most_places = 8;               ///< of a ring
+
+/// @tparam groups  warp groups that multiply, a panel each
+/// @tparam tokens  of an output tile
+/// @tparam splits  CTAs of a cluster that share a tile's K; each adds up `tokens / splits` of its tokens
+template <int groups_, int tokens_, int splits_>
+struct PrefillTile {
+  static constexpr int groups = groups_, tokens = tokens_, splits = splits_;
+  static constexpr int rows = groups * prefill_panel_rows;
+  static constexpr int eights = tokens / 8;
+  static constexpr int own_eights = eights / splits;
+  static constexpr int threads = (groups + 1) * 128;
+  static constexpr std::uint32_t chunk_bytes = tokens * 128;
+  static constexpr int staged_tokens = own_eights * 8 < 64 ? own_eights * 8 : 64;
+  /// Outputs on their way to memory, 128 bytes a token and panel.
+  static constexpr std::uint32_t staging_bytes = groups * staged_tokens * 128;
+  /// Sums that come from the other CTAs of a tile: [other][warp][own_eights][lane] float4.
+  static constexpr std::uint32_t exchange_bytes = (splits - 1) * groups * 4 * own_eights * 512;
+  /// Barriers: full and empty of both rings; of the exchange, one of each a warp.
+  static constexpr int barriers = 4 * prefill_most_places + 2 * groups * 4;
+};
+
+template <class T, class Source>
+struct PrefillParams {
+  CUtensorMap x_map;  ///< X in boxes of 64 columns and tokens / sharers tokens
+  typename Source::Params source;
+  EpilogueArgs<T> epilogue;
+  const T* x;
+  std::int64_t cols;  ///< of a row of x in memory
+  std::int32_t tokens;
+  std::int32_t row_tiles;  ///< of the cluster: sharers · Tile::rows rows
+  std::int32_t token_tiles;
+  std::int32_t band;     ///< token tiles that are worked on side by side
+  std::int32_t sharers;  ///< CTAs of a cluster that share tokens and split: X is copied to all of them
+  std::int32_t x_places, w_places;
+  bool aligned_rows;  ///< of y and residual, to 16 bytes
+};
+
+/// The output tile of a turn of the persistent loop.
+struct PrefillTurn {
+  int row_tile, token_tile;
+  /// Bands of token tiles; in a band row tile by row tile, so that CTAs side by side share X and W in L2.
+  template <class P>
+  __device__ __forceinline__ PrefillTurn(const P& p, int tile) {
+    const int in_band = p.band * p.row_tiles;
+    const int band = tile / in_band, rest = tile - band * in_band;
+    const int width = min(p.band, p.token_tiles - band * p.band);
+    row_tile = rest / width;
+    token_tile = band * p.band + rest - row_tile * width;
+  }
+};
+
+}  // namespace cross::kernels::cuda

@@ -1,0 +1,142 @@
+// Every prefill product of the CUDA kernel table against the float64 product.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "cuda/gpu_test.h"
+#include "cuda/packed_on_gpu.h"
+
+namespace cross::testing {
+namespace {
+
+using kernels::cuda::gpu_kernels;
+using kernels::cuda::GpuKernel;
+
+struct Row {
+  const GpuKernel* kernel;
+  DType dtype;
+};
+
+std::vector<Row> rows() {
+  std::vector<Row> all;
+  for (const GpuKernel& kernel : gpu_kernels())
+    if (kernel.prefill.launch != nullptr)
+      for (const DType dtype : {DType::bf16, DType::fp16}) all.push_back({&kernel, dtype});
+  return all;
+}
+
+std::string name_of_row(const ::testing::TestParamInfo<Row>& info) {
+  std::string name = info.param.kernel->id() + "_" + std::string(name_of(info.param.dtype));
+  std::replace(name.begin(), name.end(), '.', '_');
+  return name;
+}
+
+class Prefill : public OnGpu<::testing::TestWithParam<Row>> {
+ protected:
+  void SetUp() override {
+    OnGpu::SetUp();
+    if (!IsSkipped() && !runs_here(*GetParam().kernel))
+      GTEST_SKIP() << GetParam().kernel->id() << " does not run on this GPU";
+  }
+  Format format() const { return GetParam().kernel->format; }
+  DType dtype() const { return GetParam().dtype; }
+
+  /// The product through the prefill functions of the row.
+  void check(const Halves& weight, const PackedOnGpu& packed, const Halves& x, const Expected& expected,
+             std::int64_t tokens, LaunchOptions options = {}) {
+    const auto& prefill = GetParam().kernel->prefill;
+    GpuKernel kernel = *GetParam().kernel;
+    kernel.launch = prefill.launch;
+    kernel.workspace = prefill.scratch;
+    options.counters = false;
+    ASSERT_EQ(prefill.refuses(packed.matrix(), tokens, gpu().shared_bytes), "");
+    const auto y = run_kernel(kernel, packed.matrix(), weight.rows, x, tokens, options);
+    ASSERT_TRUE(y);
+    ASSERT_EQ(mismatch(expected, options.epilogue, *y), "");
+    ASSERT_FALSE(HasFailure());
+  }
+};
+
+/// Around panels of 64 rows, blocks of 128 columns, tiles of 128 and 256 tokens; K not a multiple of 8; K
+/// that is shared by CTAs.
+TEST_P(Prefill, OddShapesAllDensities) {
+  struct Shape {
+    std::int64_t rows, cols, tokens;
+  };
+  constexpr Shape shapes[] = {{1, 1, 1},        {3, 7, 65},      {64, 64, 128},   {65, 130, 129},
+                              {129, 1031, 100}, {257, 24, 300},  {300, 1000, 70}, {128, 128, 256},
+                              {63, 4099, 257},  {520, 640, 513}, {1100, 2056, 77}};
+  std::uint64_t seed = 1;
+  for (const Shape& shape : shapes)
+    for (const double density : {0.0, 0.02, 0.3, 0.5, 1.0}) {
+      SCOPED_TRACE(::testing::Message() << shape.rows << "x" << shape.cols << ", " << shape.tokens
+                                        << " tokens, density " << density);
+      const Halves weight = random_weight(format(), ++seed, dtype(), shape.rows, shape.cols, density);
+      const PackedOnGpu packed(weight, format(), 64);
+      const Halves x = random_halves(99, dtype(), shape.tokens, shape.cols, 1);
+      ASSERT_NO_FATAL_FAILURE(check(weight, packed, x, exact_product(weight, x), shape.tokens));
+    }
+}
+
+TEST_P(Prefill, EveryEpilogue) {
+  const std::int64_t rows = 261, cols = 520, tokens = 150;
+  for (const std::int64_t some_rows : {rows, std::int64_t{264}}) {
+    const Halves weight = random_weight(format(), 7, dtype(), some_rows, cols, 0.4);
+    const PackedOnGpu packed(weight, format(), 64);
+    const Halves x = random_halves(8, dtype(), tokens, cols, 1),
+                 residual = random_halves(9, dtype(), tokens, some_rows, 1);
+    std::vector<float> bias(static_cast<std::size_t>(some_rows));
+    for (std::size_t i = 0; i < bias.size(); ++i) bias[i] = 0.37f * static_cast<float>(i % 11) - 1.7f;
+    const Expected expected = exact_product(weight, x);
+    for (const Activation activation : all_activations)
+      for (const bool with_bias : {false, true})
+        for (const int with_residual : {0, 1, 2}) {
+          SCOPED_TRACE(::testing::Message()
+                       << name_of(activation) << ", bias " << with_bias << ", residual " << with_residual);
+          LaunchOptions options;
+          options.epilogue.activation = activation;
+          if (with_bias) options.epilogue.bias = bias;
+          if (with_residual > 0) options.epilogue.residual = &residual;
+          options.residual_is_y = with_residual == 2;
+          ASSERT_NO_FATAL_FAILURE(check(weight, packed, x, expected, tokens, options));
+        }
+  }
+}
+
+/// Inf and NaN in x where W is pruned contribute nothing; where it is kept they spread as they must.
+TEST_P(Prefill, InfAndNanInActivations) {
+  const std::int64_t rows = 200, cols = 600, tokens = 140;
+  Halves weight = random_weight(format(), 10, dtype(), rows, cols, 0.3);
+  for (std::int64_t r = 0; r < rows; ++r) weight.at(r, 77) = 0;  // a column that nobody keeps
+  const PackedOnGpu packed(weight, format(), 64);
+  Halves x = random_halves(11, dtype(), tokens, cols, 1);
+  for (std::int64_t t = 0; t < x.rows; t += 3) x.set(t, 77, t % 2 == 0 ? INFINITY : NAN);
+  x.set(0, 300, INFINITY);
+  x.set(2, 599, NAN);
+  x.set(3, 0, -INFINITY);
+  ASSERT_NO_FATAL_FAILURE(check(weight, packed, x, exact_product(weight, x), tokens));
+}
+
+TEST_P(Prefill, SpecialValuesAmongWeights) {
+  const std::int64_t rows = 150, cols = 333, tokens = 66;
+  Halves weight = random_weight(format(), 12, dtype(), rows, cols, 0.3);
+  const auto put = [&](std::int64_t r, std::uint16_t bits) {
+    for (std::int64_t c = 0; c < cols; ++c)
+      if (weight.at(r, c) != 0) return void(weight.at(r, c) = bits);
+  };
+  put(3, static_cast<std::uint16_t>(bits_from_float(INFINITY, dtype())));
+  put(64, static_cast<std::uint16_t>(bits_from_float(-INFINITY, dtype())));
+  put(100, static_cast<std::uint16_t>(bits_from_float(NAN, dtype())));
+  put(149, 0x8000);  // −0.0 is kept: times Inf it is NaN
+  const PackedOnGpu packed(weight, format(), 64);
+  Halves x = random_halves(13, dtype(), tokens, cols, 1);
+  for (std::int64_t c = 0; c < cols; ++c)
+    if (weight.at(149, c) == 0x8000) x.set(5, c, INFINITY);
+  ASSERT_NO_FATAL_FAILURE(check(weight, packed, x, exact_product(weight, x), tokens));
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, Prefill, ::testing::ValuesIn(rows()), name_of_row);
+
+}  // namespace
+}  // namespace cross::testing
