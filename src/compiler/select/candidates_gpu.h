@@ -29,7 +29,8 @@ struct GpuCandidateInputs {
 /// A format that cannot run some token count is dropped: a plan must run them all from one copy.
 CandidateSet enumerate_gpu_candidates(const GpuCandidateInputs& inputs);
 
-/// Predicted µs of a shape ("decode", "prefill" or "expand") of `format` at `tokens`; nullopt without a price or kernel.
+/// Predicted µs of a shape ("decode", "prefill" or "expand") of `format` at `tokens`; nullopt without a price
+/// or kernel.
 std::optional<double> gpu_shape_us(const GpuCandidateInputs& inputs, Format format, std::string_view shape,
                                    std::int64_t tokens);
 

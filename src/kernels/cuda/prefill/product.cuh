@@ -183,17 +183,15 @@ class PrefillCta {
                                                  RingPlace& x_released, bool later) {
     if constexpr (b * batch < steps) {
       auto& operands = a[b % buffers];
-      if constexpr (buffers > 1) expand<b * batch, 0>(block, operands);
-      wgmma_wait<0>();
-      auto& former = a[(b + buffers - 1) % buffers];
+      wgmma_wait<buffers - 1>();  // the batch that read them has ended
 #pragma unroll
-      for (int i = 0; i < batch; ++i) former[i].hold();
+      for (int i = 0; i < batch; ++i) operands[i].hold();
       // With it chunks of X may have been read to their end.
-      constexpr int ended = b * batch;  // steps of this block
+      constexpr int ended = (b + 1 - buffers) * batch;  // steps of this block
 #pragma unroll
       for (int step = ended - batch + 1; step <= ended; ++step)
         if (step % chunk_steps == 0 && (ended > 0 || later)) release(x_released);
-      if constexpr (buffers == 1) expand<b * batch, 0>(block, operands);
+      expand<b * batch, 0>(block, operands);
 #pragma unroll
       for (int i = 0; i < batch; ++i) {
         const int step = (b * batch + i) % chunk_steps;

@@ -6,8 +6,8 @@
 //     struct Params;                    // by value in the kernel's parameters
 //     static constexpr int block_cols;  // of a block: a multiple of 64
 //     static constexpr int step_cols;   // of one instruction: 16 (wgmma), 32 (wgmma.sp)
-//     static constexpr int batch;       // steps whose operands are made together, then multiplied together
-//     static constexpr int buffers;     // batches of operands: one is made while tensor cores read the others
+//     static constexpr int batch;       // steps whose operands are made, then multiplied, together
+//     static constexpr int buffers;     // batches of operands: one is made while the others are read
 //     static constexpr int copies;      // that fill a place, at most 8; lanes of the producer make one each
 //
 //     // The blocks of row tile `tile` (Tile::groups panels): how many, and the first column of W of the
