@@ -21,8 +21,10 @@ struct RingPlace {
   }
 };
 
-/// Waits for a phase that CTAs of the cluster complete together. With CROSS_BOUNDED_WAITS a wait of seconds
-/// ends the kernel with an error instead of holding the GPU.
+/// Waits for a phase that CTAs of the cluster complete together. Acquires and releases at the scope of the
+/// cluster would cost a fence of the whole GPU each time; what these barriers order are copies and wgmma,
+/// which complete them or have ended. With CROSS_BOUNDED_WAITS a wait of seconds ends the kernel with an
+/// error instead of holding the GPU.
 __device__ __forceinline__ void wait_in_cluster(std::uint32_t barrier, std::uint32_t parity) {
 #ifdef CROSS_BOUNDED_WAITS
   long long tries = 0;
@@ -30,7 +32,7 @@ __device__ __forceinline__ void wait_in_cluster(std::uint32_t barrier, std::uint
   for (;;) {
     std::uint32_t done;
     asm volatile(
-        "{\n.reg .pred p;\nmbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%1], %2;\n"
+        "{\n.reg .pred p;\nmbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n"
         "selp.u32 %0, 1, 0, p;\n}"
         : "=r"(done)
         : "r"(barrier), "r"(parity)
@@ -44,7 +46,7 @@ __device__ __forceinline__ void wait_in_cluster(std::uint32_t barrier, std::uint
 
 /// Arrives at a barrier of any CTA in the cluster (`in_cta`).
 __device__ __forceinline__ void arrive_in_cluster(std::uint32_t barrier) {
-  asm volatile("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%0];" ::"r"(barrier) : "memory");
+  asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
 __device__ __forceinline__ void arrive_here(std::uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
