@@ -19,6 +19,8 @@ using cross::kernels::cuda::gpu_kernel_for;
 
 namespace {
 
+constexpr std::int64_t always_runs = -1;
+
 /// x of every contest begins like that of the largest one (cuda/random.h), so one reference serves all.
 constexpr std::uint64_t x_seed = 7;
 
@@ -26,8 +28,9 @@ constexpr std::uint64_t x_seed = 7;
 constexpr int most_algorithms = 32, most_algorithms_if_long = 8;
 constexpr int long_launches = 4;
 
-/// Rounds of long bursts; how far behind the fastest an entry is not timed again.
-constexpr std::size_t burst_rounds = 3;
+/// Rounds of long bursts, after one that settles the clocks; how far behind the fastest an entry is not timed
+/// again.
+constexpr std::size_t burst_rounds = 5;
 constexpr double hopeless = 1.15;
 
 double work(const Shape& shape, std::int64_t tokens) {
@@ -73,9 +76,9 @@ struct Arena::Dense {
 /// One packing on the GPU, run in one shape.
 struct Arena::Runner {
   Format format;
-  std::string shape;  ///< of the variant: "decode", "expand"
+  std::string shape;  ///< of the variant: "decode", "prefill", "expand"
   std::string name;
-  std::int64_t packed_for = 0;  ///< tokens
+  std::int64_t packed_for = 0;  ///< tokens; always_runs: of the caller's own packings
   LayerPlan plan;
   std::unique_ptr<TimedLayer> timed;
   std::unique_ptr<Replay> replay;
@@ -125,11 +128,17 @@ void Arena::take(const PackedForms& forms, bool expansion) {
     runners_.push_back(std::move(runner));
   };
   for (const LayerPlan& layer : forms.layers) {
-    add(layer, "decode");
     const Format format = segment_of(layer).format;
-    if (expansion && forms.find(format, most) == &layer &&
-        gpu_kernel_for(format, device().major, device().minor)->expand != nullptr)
-      add(layer, "expand");
+    const auto* kernel = gpu_kernel_for(format, device().major, device().minor);
+    if (kernel->max_tokens > 0) add(layer, "decode");
+    if (forms.find(format, most) != &layer) continue;
+    if (kernel->prefill.launch != nullptr) add(layer, "prefill");
+    if (expansion && kernel->expand != nullptr) add(layer, "expand");
+  }
+  for (const LayerPlan& layer : forms.others) {
+    add(layer, "decode");
+    runners_.back()->name = layer.name;
+    runners_.back()->packed_for = always_runs;
   }
 
   std::vector<std::int64_t> sample = SampledProduct::sample_tokens(forms.tokens);
@@ -177,16 +186,25 @@ Contest Arena::run(const PackedForms& forms, std::int64_t tokens, const ContestO
   add_dense(*baseline.best.product);
   if (baseline.other.product != nullptr) add_dense(*baseline.other.product);
   const std::size_t first_rival = others.size();
-  for (const Rival& rival : options.rivals) add(rival.copies, rival.enqueue);
+  for (const Rival& rival : options.rivals) {
+    if (rival.capturable)
+      add(rival.copies, rival.enqueue);
+    else
+      others.push_back(Replay::eager(launches_for(rival.copies, weight, tokens), rival.enqueue));
+  }
 
   std::vector<Runner*> running;
   for (const auto& owned : runners_) {
     Runner& runner = *owned;
     runner.replay.reset();
     const LayerPlan* packed = forms.find(runner.format, tokens);
-    if (runner.shape != "expand") {
+    const auto* kernel = gpu_kernel_for(runner.format, device().major, device().minor);
+    if (runner.shape == "prefill" &&
+        (tokens > kernel->prefill.max_tokens ||
+         !kernel->prefill.refuses(matrix_of(*packed, weight.dtype), tokens, device().shared_bytes).empty()))
+      continue;
+    if (runner.shape == "decode" && runner.packed_for != always_runs) {
       if (packed->variants[0].tokens != runner.packed_for) continue;
-      const auto* kernel = gpu_kernel_for(runner.format, device().major, device().minor);
       if (tokens > kernel->max_tokens ||
           !kernel->refuses(matrix_of(*packed, weight.dtype), tokens, device().shared_bytes).empty())
         continue;
@@ -233,10 +251,12 @@ Contest Arena::run(const PackedForms& forms, std::int64_t tokens, const ContestO
       }
     }
     std::erase_if(all, [&](std::size_t i) {
-      const bool slow = i >= others.size() && i != best_once && times[i].median_us > hopeless * fastest;
+      const bool slow = !options.keep_all && i >= others.size() && i != best_once &&
+                        times[i].median_us > hopeless * fastest;
       if (slow) contest.entries[i - others.size()].first_look = true;
       return slow;
     });
+    time(all, 0, 1, options.burst);
     time(all, 0, burst_rounds, options.burst);
   }
 

@@ -58,6 +58,7 @@ struct Rival {
   std::string name;
   std::function<void(int launch, void* stream)> enqueue;
   int copies = 1;
+  bool capturable = true;  ///< into a CUDA graph
 };
 
 struct ContestOptions {
@@ -67,6 +68,7 @@ struct ContestOptions {
   /// Seconds that one sample lasts; 0: one replay. Where power limits the clocks, sides take turns of so
   /// long, after a first look that leaves the fastest of each kind.
   double burst = 0;
+  bool keep_all = false;  ///< no entry is left after the first look
   std::vector<Rival> rivals = {};
 };
 

@@ -133,15 +133,20 @@ struct CuSparseLtProduct::State {
   void* y = nullptr;
   Opaque w_matrix, x_matrix, y_matrix, product;
   bool described = false;
-  std::vector<std::unique_ptr<Opaque>> plans;
+  /// A plan may refer to the selection that it was made of: each has its own, and neither moves.
+  struct Plan {
+    Opaque selection, plan;
+  };
+  std::vector<std::unique_ptr<Plan>> plans;
   const Opaque* best = nullptr;
+  bool captured = true;
 
   void check(int status, const char* what) const {
     if (status != success)
       throw cross::InternalError(fmt::format("cuSPARSELt: status {} while {}", status, what));
   }
   void forget() {
-    for (const auto& plan : plans) f.plan_destroy(plan.get());
+    for (const auto& plan : plans) f.plan_destroy(&plan->plan);
     plans.clear();
     best = nullptr;
     if (!described) return;
@@ -214,7 +219,8 @@ CuSparseLtProduct::CuSparseLtProduct(const CuSparseLt& library, const Weight& we
                        {},
                        false,
                        {},
-                       nullptr}) {
+                       nullptr,
+                       true}) {
   state_->dense.upload(weight.bytes);
 }
 
@@ -226,18 +232,20 @@ void CuSparseLtProduct::use(std::int64_t tokens, const void* x, void* y) {
   s.x = x;
   s.y = y;
   s.describe(tokens);
-  Opaque selection;
-  s.check(s.f.selection(&s.f.handle, &selection, &s.product, algorithm_default), "asking for algorithms");
-  int most = 1;
-  s.check(s.f.get(&s.f.handle, &selection, attribute_max_id, &most, sizeof most), "counting algorithms");
-  const auto plan = [&]() -> Opaque* {
-    auto made = std::make_unique<Opaque>();
-    if (s.f.plan(&s.f.handle, made.get(), &s.product, &selection) != success) return nullptr;
+  // With algorithm `id`, or the library's first choice.
+  const auto plan = [&](const int* id) -> Opaque* {
+    auto made = std::make_unique<State::Plan>();
+    s.check(s.f.selection(&s.f.handle, &made->selection, &s.product, algorithm_default),
+            "asking for algorithms");
+    if (id != nullptr && s.f.set(&s.f.handle, &made->selection, attribute_id, id, sizeof *id) != success)
+      return nullptr;
+    if (s.f.plan(&s.f.handle, &made->plan, &s.product, &made->selection) != success) return nullptr;
     s.plans.push_back(std::move(made));
-    return s.plans.back().get();
+    return &s.plans.back()->plan;
   };
   double best_us = 0;
   s.tried = 0;
+  constexpr int launches = 8;
   const auto consider = [&](const Opaque* one) {
     if (one == nullptr) return;
     s.reserve(*one);
@@ -245,20 +253,31 @@ void CuSparseLtProduct::use(std::int64_t tokens, const void* x, void* y) {
     if (s.run(*one, 0, stream.get()) != success) return;
     stream.wait();
     ++s.tried;
-    cross::cuda::Replay replay(std::min(s.copies + 1, 4), [&](int launch, void* on) {
+    const cross::cuda::Enqueue enqueue = [&](int launch, void* on) {
       s.check(s.run(*one, launch, on), "enqueuing a product");
-    });
-    const double us = cross::cuda::summary(cross::cuda::interleave({&replay}, 0, 3)[0]).median_us;
+    };
+    std::unique_ptr<cross::cuda::Replay> replay;
+    bool captured = true;
+    try {
+      replay = std::make_unique<cross::cuda::Replay>(launches, enqueue);
+    } catch (const cross::InternalError&) {
+      captured = false;
+      replay = cross::cuda::Replay::eager(launches, enqueue);
+    }
+    const double us = cross::cuda::summary(cross::cuda::interleave({replay.get()}, 0, 3)[0]).median_us;
     if (s.best != nullptr && us >= best_us) return;
     best_us = us;
     s.best = one;
+    s.captured = captured;
   };
-  if (Opaque* first = plan()) s.compress(*first);
-  for (int id = 0; id < most; ++id)
-    if (s.f.set(&s.f.handle, &selection, attribute_id, &id, sizeof id) == success) consider(plan());
-  const int none = 0;
-  s.f.set(&s.f.handle, &selection, attribute_id, &none, sizeof none);
-  if (Opaque* searched = plan()) {
+  const Opaque* first = plan(nullptr);
+  if (first == nullptr) throw cross::InternalError("cuSPARSELt: has no plan");
+  s.compress(*first);
+  int most = 1;
+  s.check(s.f.get(&s.f.handle, &s.plans.front()->selection, attribute_max_id, &most, sizeof most),
+          "counting algorithms");
+  for (int id = 0; id < most; ++id) consider(plan(&id));
+  if (Opaque* searched = plan(nullptr)) {
     s.reserve(*searched);
     const float one = 1, zero = 0;
     const cross::cuda::Stream stream;
@@ -273,6 +292,7 @@ void CuSparseLtProduct::use(std::int64_t tokens, const void* x, void* y) {
 
 int CuSparseLtProduct::copies() const { return state_->copies; }
 int CuSparseLtProduct::algorithms() const { return state_->tried; }
+bool CuSparseLtProduct::capturable() const { return state_->captured; }
 std::uint64_t CuSparseLtProduct::bytes() const { return state_->size; }
 
 void CuSparseLtProduct::enqueue(int launch, void* stream) const {

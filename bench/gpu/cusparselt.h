@@ -42,6 +42,7 @@ class CuSparseLtProduct {
   int algorithms() const;       ///< tried by the last `use`
   std::uint64_t bytes() const;  ///< of one compressed copy
   void enqueue(int launch, void* stream) const;
+  bool capturable() const;  ///< whether the chosen algorithm can be captured into a CUDA graph
 
  private:
   struct State;

@@ -18,13 +18,22 @@ namespace {
 constexpr std::int64_t few_tokens = 8;
 
 LayerPlan packed(const Weight& weight, Format format, const cross::compiler::GpuTarget& target, int threads) {
+  std::int64_t kept = 0;
+  std::vector<std::byte> blob =
+      cross::compiler::pack_gpu(weight.view(), weight.dtype, format, target, threads, kept);
+  return layer_of(weight, format, std::move(blob), kept, target.tokens);
+}
+
+}  // namespace
+
+LayerPlan layer_of(const Weight& weight, Format format, std::vector<std::byte> blob, std::int64_t kept,
+                   std::int64_t tokens) {
   LayerPlan layer;
   layer.name = std::string(name_of(format));
   layer.rows = weight.shape.rows;
   layer.cols = weight.shape.cols;
   layer.source_dtype = weight.dtype;
-  std::vector<std::byte> blob =
-      cross::compiler::pack_gpu(weight.view(), weight.dtype, format, target, threads, layer.nnz);
+  layer.nnz = kept;
   cross::Packing packing;
   packing.arithmetic = cross::PlanArithmetic::mma;
   packing.panels.push_back(
@@ -33,13 +42,11 @@ LayerPlan packed(const Weight& weight, Format format, const cross::compiler::Gpu
   packing.data = cross::Blob::own(std::move(blob));
   layer.packings.push_back(std::move(packing));
   cross::Variant variant;
-  variant.tokens = target.tokens;
+  variant.tokens = tokens;
   variant.shape = "decode";
   layer.variants.push_back(variant);
   return layer;
 }
-
-}  // namespace
 
 const cross::Segment& segment_of(const LayerPlan& layer) {
   return layer.packings.at(0).panels.at(0).segments.at(0);
@@ -59,11 +66,15 @@ const LayerPlan* PackedForms::find(Format format, std::int64_t count) const {
   return found;
 }
 
+PackedForms bare(Weight weight, const std::vector<std::int64_t>& tokens) {
+  static std::atomic<std::uint64_t> made = 0;
+  return {std::move(weight), {}, tokens, {}, 0, ++made};
+}
+
 PackedForms pack_all(Weight weight, const cross::cuda::DeviceInfo& device, const PackWhat& what,
                      int threads) {
   const auto start = std::chrono::steady_clock::now();
-  static std::atomic<std::uint64_t> made = 0;
-  PackedForms forms{std::move(weight), {}, what.tokens, 0, ++made};
+  PackedForms forms = bare(std::move(weight), what.tokens);
   for (const Format format : cross::gpu_formats) {
     if (!what.formats.empty() &&
         std::find(what.formats.begin(), what.formats.end(), format) == what.formats.end())

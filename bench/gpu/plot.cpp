@@ -37,6 +37,16 @@ std::string svg_of(const std::vector<Panel>& panels, const std::string& title) {
       }
     const auto x_at = [&](double s) { return x0 + width * (s - first) / std::max(last - first, 1e-9); };
     svg += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n", x0, top - 10, panels[p].title);
+    for (const Span& span : panels[p].spans) {
+      const double from = x_at(std::clamp(span.from, first, last)),
+                   to = x_at(std::clamp(span.to, first, last));
+      const char* color = colors[static_cast<std::size_t>(span.color) % std::size(colors)];
+      svg += fmt::format(
+          "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"{}\" "
+          "fill-opacity=\"0.12\"/><text x=\"{:.1f}\" y=\"{:.1f}\" fill=\"{}\" "
+          "text-anchor=\"middle\">{}</text>\n",
+          from, top, to - from, height, color, (from + to) / 2, top + 12, color, to > from ? span.label : "");
+    }
     for (const double value : {0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0}) {
       svg += fmt::format("<line x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\"/>\n",
                          x0, x0 + width, y_at(value), y_at(value), value == 1 ? "#333333" : "#dddddd");

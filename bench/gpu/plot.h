@@ -14,9 +14,17 @@ struct Curve {
   std::vector<std::pair<double, double>> points;  ///< sparsity, speed-up
 };
 
+/// A range of sparsities, shaded and named.
+struct Span {
+  std::string label;
+  double from = 0, to = 1;
+  int color = 0;
+};
+
 struct Panel {
   std::string title;
   std::vector<Curve> curves;
+  std::vector<Span> spans = {};
 };
 
 /// Panels side by side, speed-ups on a logarithmic axis with a line at 1.

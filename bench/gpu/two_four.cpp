@@ -70,8 +70,7 @@ nlohmann::json two_four_part(Arena& arena, const PartOptions& options) {
               forms.weight, sample, LibrarySide::rows(side->x, sample, forms.weight.shape.cols));
         }
         for (const std::int64_t t : tokens) {
-          ContestOptions contest_options{
-              .chains = false, .expansion = true, .burst = options.burst};
+          ContestOptions contest_options{.chains = false, .expansion = true, .burst = options.burst};
           if (side != nullptr) {
             side->product.use(t, side->x.data(), side->y.data());
             const cross::cuda::Stream stream;
@@ -81,10 +80,13 @@ nlohmann::json two_four_part(Arena& arena, const PartOptions& options) {
                              t, "cuSPARSELt");
             contest_options.rivals.push_back(
                 {"cusparselt", [&](int launch, void* on) { side->product.enqueue(launch, on); },
-                 side->product.copies()});
+                 side->product.copies(), side->product.capturable()});
           }
           const Contest contest = arena.run(forms, t, contest_options);
           state.sample();
+          if (side != nullptr && sums.size() <= tokens.size() && sums[t].dense == 0)
+            fmt::print("  cuSPARSELt at {} tokens: fastest of {} algorithms{}\n", t, side->product.algorithms(),
+                       side->product.capturable() ? "" : ", which a CUDA graph cannot hold: enqueued eagerly");
           const double theirs = contest.rivals.empty() ? 0 : contest.rivals.front().us;
           Sum& sum = sums[t];
           sum.dense += contest.dense_us;
@@ -103,7 +105,10 @@ nlohmann::json two_four_part(Arena& arena, const PartOptions& options) {
               theirs > 0 ? contest.dense_us / theirs : 0, theirs / contest.best_us(), contest.best_name(),
               entries);
           rows.push_back(json_of(contest));
-          if (side != nullptr) rows.back()["cusparselt_algorithms"] = side->product.algorithms();
+          if (side != nullptr) {
+            rows.back()["cusparselt_algorithms"] = side->product.algorithms();
+            rows.back()["cusparselt_captured"] = side->product.capturable();
+          }
         }
       });
   std::reverse(tokens.begin(), tokens.end());

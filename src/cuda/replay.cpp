@@ -38,12 +38,25 @@ Replay::Replay(int launches, const Enqueue& enqueue, bool warm) : launches_(laun
   cudaGraphDestroy(graph);
   check(status, "instantiating a graph");
   graph_ = executable;
+  make_events();
+  us();
+}
+
+Replay::Replay(Eager, int launches, Enqueue enqueue) : launches_(launches), enqueue_(std::move(enqueue)) {
+  make_events();
+  us();
+}
+
+std::unique_ptr<Replay> Replay::eager(int launches, Enqueue enqueue) {
+  return std::unique_ptr<Replay>(new Replay(Eager{}, launches, std::move(enqueue)));
+}
+
+void Replay::make_events() {
   cudaEvent_t begin = nullptr, end = nullptr;
   check(cudaEventCreate(&begin), "making an event");
   begin_ = begin;
   check(cudaEventCreate(&end), "making an event");
   end_ = end;
-  us();
 }
 
 Replay::~Replay() {
@@ -57,8 +70,12 @@ double Replay::us(int replays) {
   auto* begin = static_cast<cudaEvent_t>(begin_);
   auto* end = static_cast<cudaEvent_t>(end_);
   check(cudaEventRecord(begin, stream), "timing");
-  for (int replay = 0; replay < replays; ++replay)
-    check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph_), stream), "timing");
+  for (int replay = 0; replay < replays; ++replay) {
+    if (graph_ != nullptr)
+      check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph_), stream), "timing");
+    else
+      for (int launch = 0; launch < launches_; ++launch) enqueue_(launch, stream);
+  }
   check(cudaEventRecord(end, stream), "timing");
   check(cudaEventSynchronize(end), "running kernels");
   float milliseconds = 0;

@@ -31,11 +31,14 @@ std::vector<Size> sizes(bool quick) {
 }
 
 const std::vector<double> densities = {0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0};
-const std::vector<std::int64_t> packed_tokens = {1, 2, 4, 8, 16, 32, 64};
+const std::vector<std::int64_t> decode_tokens = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
+/// Beyond the last times grow with the tokens: the tensor cores bound them.
+const std::vector<std::int64_t> prefill_tokens = {128, 256, 512, 1024, 4096};
 /// Plans for up to so many tokens are packed for that; those for more may be packed otherwise.
 constexpr std::int64_t few_tokens = 8;
-const std::vector<std::int64_t> dense_tokens = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 2048};
-/// Beyond this many multiply-adds a dense product in fp32 takes longer than its price is worth.
+const std::vector<std::int64_t> dense_tokens = {1,   2,   4,   8,    16,   32,   64,
+                                                128, 256, 512, 1024, 2048, 4096, 8192};
+/// Beyond this many multiply-adds a product in fp32 takes longer than its price is worth.
 constexpr double most_fp32_work = 2e10;
 
 /// Suggestions of cuBLASLt that are timed: compile tries more, and its last word is measured.
@@ -59,38 +62,43 @@ class Calibration {
     for (std::size_t i = 0; i < jobs_.size(); ++i) {
       std::vector<LayerPlan> layers = next.get();
       if (i + 1 < jobs_.size()) next = start(i + 1);
-      step(fmt::format("{} {}x{} at density {}", jobs_[i].kernel->id(), jobs_[i].size.rows,
-                       jobs_[i].size.cols, jobs_[i].density));
+      step(fmt::format("{} {} {}x{} at density {}", jobs_[i].kernel->id(), name_of(jobs_[i].dtype),
+                       jobs_[i].size.rows, jobs_[i].size.cols, jobs_[i].density));
       measure(jobs_[i], layers);
     }
     for (const auto& [name, points] : samples_) add_curve(name, points);
-    measure_dense(DType::bf16, "mma");
-    if (!options_.quick) measure_dense(DType::fp32, "fp32");
+    measure_dense(DType::bf16);
+    if (!options_.quick) measure_dense(DType::fp32);
     return std::move(profile_);
   }
 
  private:
   struct Job {
     const kernels::cuda::GpuKernel* kernel;
+    DType dtype;
     Size size;
     double density;
   };
   struct CurveName {
-    std::string kernel;
+    std::string kernel, arithmetic;
     std::int64_t tokens, rows, cols;
     auto operator<=>(const CurveName&) const = default;
   };
   using Points = std::map<double, cross::cuda::Times>;  ///< by density
 
+  /// bf16 stands for fp16 too: it takes the same time.
   void list_jobs() {
-    for (const Format format : gpu_formats) {
-      const auto* kernel = kernels::cuda::gpu_kernel_for(format, device_.major, device_.minor);
-      if (kernel == nullptr) continue;
-      for (const Size& size : sizes(options_.quick))
-        for (const double density : densities)
-          if (!options_.quick || density == 0.05 || density == 0.2 || density == 0.5 || density == 1)
-            jobs_.push_back({kernel, size, density});
-    }
+    constexpr std::byte nothing[4] = {};
+    for (const DType dtype : {DType::bf16, DType::fp32})
+      for (const Format format : gpu_formats) {
+        const auto* kernel = kernels::cuda::gpu_kernel_for(format, device_.major, device_.minor);
+        if (kernel == nullptr || !compiler::gpu_format_refuses({dtype, 1, 1, nothing}, dtype, format).empty())
+          continue;
+        for (const Size& size : sizes(options_.quick))
+          for (const double density : densities)
+            if (!options_.quick || density == 0.05 || density == 0.2 || density == 0.5 || density == 1)
+              jobs_.push_back({kernel, dtype, size, density});
+      }
   }
 
   void step(const std::string& what) {
@@ -98,7 +106,12 @@ class Calibration {
   }
 
   bool wanted(std::int64_t tokens) const {
-    return !options_.quick || tokens == 1 || tokens == 8 || tokens == 64;
+    return !options_.quick || tokens == 1 || tokens == 8 || tokens == 64 || tokens == 1024;
+  }
+
+  bool wanted(const Job& job, std::int64_t tokens) const {
+    const double work = job.size.elements() * static_cast<double>(tokens);
+    return wanted(tokens) && (job.dtype != DType::fp32 || work <= most_fp32_work);
   }
 
   std::future<std::vector<LayerPlan>> start(std::size_t job) {
@@ -111,6 +124,7 @@ class Calibration {
     constexpr std::uint64_t seed = 3;
     const auto [rows, cols] = job.size;
     const Format format = job.kernel->format;
+    const DType dtype = job.dtype;
     auto bits = masked_bits(dtype, rows, cols, seed, [&](std::int64_t, std::int64_t, std::uint32_t random) {
       return keeps(random, job.density);
     });
@@ -124,24 +138,26 @@ class Calibration {
       if (!compiler::gpu_format_refuses(view(), dtype, format).empty()) return {};
     }
     std::vector<LayerPlan> layers;
-    const std::int64_t most = std::min(packed_tokens.back(), job.kernel->max_tokens);
+    const std::int64_t most = std::clamp<std::int64_t>(job.kernel->max_tokens, 1, decode_tokens.back());
     for (const std::int64_t tokens : {std::min(few_tokens, most), most}) {
-      if (!layers.empty() && serves(*job.kernel, layers.back(), tokens)) break;
+      if (!layers.empty() && serves(job, layers.back(), tokens)) break;
       layers.push_back(pack_for(job, view(), tokens));
     }
     return layers;
   }
 
-  bool serves(const kernels::cuda::GpuKernel& kernel, const LayerPlan& layer, std::int64_t tokens) const {
+  static kernels::cuda::PackedMatrix matrix_of(const Job& job, const LayerPlan& layer) {
     const Packing& packing = layer.packings[0];
-    const kernels::cuda::PackedMatrix matrix{packing.data.bytes.first(packing.panels[0].segments[0].bytes),
-                                             nullptr, dtype};
-    return kernel.refuses(matrix, tokens, device_.shared_bytes).empty();
+    return {packing.data.bytes.first(packing.panels[0].segments[0].bytes), nullptr, job.dtype};
+  }
+
+  bool serves(const Job& job, const LayerPlan& layer, std::int64_t tokens) const {
+    return job.kernel->refuses(matrix_of(job, layer), tokens, device_.shared_bytes).empty();
   }
 
   LayerPlan pack_for(const Job& job, const MatrixView& weight, std::int64_t tokens) const {
     CompileOptions options;
-    options.dtype = dtype;
+    options.dtype = job.dtype;
     options.threads = threads_;
     options.tokens = {tokens};
     const compiler::GpuFamily gpu{{device_.sms, device_.shared_bytes},
@@ -162,29 +178,41 @@ class Calibration {
   }
 
   void measure(const Job& job, std::vector<LayerPlan>& layers) {
-    const std::string format(name_of(job.kernel->format));
+    const std::string format(name_of(job.kernel->format)), arithmetic = arithmetic_of(job.dtype);
+    const auto samples = [&](const char* shape, std::int64_t tokens) -> Points& {
+      return samples_[{format + shape, arithmetic, tokens, job.size.rows, job.size.cols}];
+    };
     for (std::size_t i = 0; i < layers.size(); ++i) {
       LayerPlan& layer = layers[i];
       const std::int64_t most = layer.variants[0].tokens;
-      TimedLayer timed(layer, dtype, device_, measurer_.library());
+      TimedLayer timed(layer, job.dtype, device_, measurer_.library());
       // The most tokens first, so that buffers grow once.
-      for (auto tokens = packed_tokens.rbegin(); tokens != packed_tokens.rend(); ++tokens) {
-        if (*tokens > job.kernel->max_tokens || !wanted(*tokens)) continue;
+      if (i + 1 == layers.size() && job.kernel->prefill.launch != nullptr)
+        for (auto tokens = prefill_tokens.rbegin(); tokens != prefill_tokens.rend(); ++tokens) {
+          const kernels::cuda::GpuPrefill& prefill = job.kernel->prefill;
+          if (*tokens > prefill.max_tokens || !wanted(job, *tokens) ||
+              !prefill.refuses(matrix_of(job, layer), *tokens, device_.shared_bytes).empty())
+            continue;
+          samples(".prefill", *tokens)[job.density] = time(layer, timed, *tokens, "prefill");
+        }
+      for (auto tokens = decode_tokens.rbegin(); tokens != decode_tokens.rend(); ++tokens) {
+        if (*tokens > job.kernel->max_tokens || !wanted(job, *tokens)) continue;
         if (layers.size() > 1 && (i == 0) != (*tokens <= few_tokens)) continue;
-        if (*tokens > most && !serves(*job.kernel, layer, *tokens)) continue;
-        samples_[{format + ".decode", *tokens, job.size.rows, job.size.cols}][job.density] =
-            time(layer, timed, *tokens, "decode");
+        if (*tokens > most && !serves(job, layer, *tokens)) continue;
+        samples(".decode", *tokens)[job.density] = time(layer, timed, *tokens, "decode");
       }
       if (job.kernel->expand == nullptr || i > 0) continue;
       // What a run by expansion costs beyond its dense product.
-      const auto dense = measurer_.dense("cublaslt", dtype, job.size.rows, job.size.cols, false, 1);
+      const auto dense = measurer_.dense("cublaslt", job.dtype, job.size.rows, job.size.cols, false, 1);
       layer.variants[0].library = "cublaslt";
       layer.variants[0].algorithm = dense.algorithm;
       auto times = time(layer, timed, 1, "expand");
       times.median_us = std::max(times.median_us - dense.us, 0.1);
-      samples_[{format + ".expand", 1, job.size.rows, job.size.cols}][job.density] = times;
+      samples(".expand", 1)[job.density] = times;
     }
   }
+
+  static const char* arithmetic_of(DType dtype) { return dtype == DType::fp32 ? "fp32" : "mma"; }
 
   cross::cuda::Times time(LayerPlan& layer, TimedLayer& timed, std::int64_t tokens, const char* shape) const {
     layer.variants[0].tokens = tokens;
@@ -193,7 +221,7 @@ class Calibration {
     return time_layer(timed, options_.quick ? 0.0 : seconds_each);
   }
 
-  void measure_dense(DType type, const char* arithmetic) {
+  void measure_dense(DType type) {
     step(fmt::format("cublaslt {}", name_of(type)));
     for (const Size& size : sizes(options_.quick))
       for (const std::int64_t tokens : dense_tokens) {
@@ -201,7 +229,7 @@ class Calibration {
         if (type == DType::fp32 && size.elements() * static_cast<double>(tokens) > most_fp32_work) continue;
         const double us = measurer_.dense("cublaslt", type, size.rows, size.cols, false, tokens).us;
         profile_.curves.push_back({"dense.cublaslt",
-                                   arithmetic,
+                                   arithmetic_of(type),
                                    tokens,
                                    size.rows,
                                    size.cols,
@@ -210,14 +238,13 @@ class Calibration {
   }
 
   void add_curve(const CurveName& name, const Points& points) {
-    PriceCurve curve{name.kernel, "mma", name.tokens, name.rows, name.cols, {}};
+    PriceCurve curve{name.kernel, name.arithmetic, name.tokens, name.rows, name.cols, {}};
     const auto elements = static_cast<double>(name.rows * name.cols);
     for (const auto& [density, times] : points)
       curve.points.push_back({density, 1000 * times.median_us / elements, times.spread});
     profile_.curves.push_back(std::move(curve));
   }
 
-  static constexpr DType dtype = DType::bf16;  ///< fp16 takes the same time
   const CalibrateOptions& options_;
   int threads_;
   GpuMeasurer measurer_;

@@ -84,7 +84,10 @@ std::vector<std::byte> TimedLayer::y_of(std::span<const std::int64_t> tokens) co
   return rows_of(y_, tokens, static_cast<std::size_t>(plan_.rows) * size_of(dtype_));
 }
 
-int TimedLayer::launches() const { return std::max(copies_, 16); }
+int TimedLayer::launches() const {
+  constexpr int few = 4;
+  return cross::cuda::runs_long({dtype_, plan_.rows, plan_.cols, tokens_}) ? few : std::max(copies_, 16);
+}
 
 void TimedLayer::enqueue(int launch, void* stream, bool overlap) const {
   cross::cuda::RunArgs args;

@@ -27,7 +27,7 @@ class TimedLayer {
   /// Makes room for runs of `tokens` tokens and poisons y. Graphs captured before keep their own token count
   /// only as long as no later use needs more room: use the most tokens first.
   void use(std::int64_t tokens);
-  /// Launches per replay: every copy once at least.
+  /// Launches per replay: every copy once at least, or few that run long.
   int launches() const;
   void enqueue(int launch, void* stream, bool overlap = false) const;
   const cross::cuda::Layer& layer() const { return layer_; }
@@ -58,7 +58,8 @@ class GpuMeasurer final : public compiler::Measurer {
   explicit GpuMeasurer(const cross::cuda::DeviceInfo& device, int most_algorithms = 32);
   std::vector<std::string> libraries() const override { return {"cublaslt"}; }
   double layer_us(const LayerPlan& layer, DType dtype, std::int64_t tokens) override;
-  /// Long bursts in turn where a product is bound by power: times of one side alone depend on what ran before.
+  /// Long bursts in turn where a product is bound by power: times of one side alone depend on what ran
+  /// before.
   std::optional<double> speedup(const LayerPlan& layer, DType dtype, std::int64_t tokens,
                                 const std::string& library) override;
   compiler::DenseMeasurement dense(const std::string& library, DType dtype, std::int64_t rows,
