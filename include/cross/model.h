@@ -60,6 +60,13 @@ class Model {
   /// model.
   static Model load(const std::filesystem::path& path, const LoadOptions& options = {});
 
+  /// A model in memory: `tensors` whose bytes `owner` keeps alive (nullptr: the caller does). `name` stands
+  /// for the path in messages and plans; `config` as the text of config.json. UsageError for a name that
+  /// stands twice and for bytes that do not fit type and shape.
+  static Model of(std::vector<Tensor> tensors, const std::string& name,
+                  std::shared_ptr<const void> owner = nullptr,
+                  std::optional<std::string> config = std::nullopt);
+
   Model(Model&&) noexcept;
   Model& operator=(Model&&) noexcept;
   ~Model();

@@ -192,8 +192,12 @@ struct Plan {
   /// data. Throws InputError for a damaged file, DeviceError if this CPU lacks an instruction set that the
   /// plan needs, or this build the plan's device.
   static Plan load(const std::filesystem::path& path);
-  /// The same from memory, for tests and fuzzing; `bytes` must outlive the plan, `name` stands in messages.
-  static Plan parse(std::span<const std::byte> bytes, const std::string& name);
+  /// The same from memory; `name` stands in messages. `bytes` must outlive the plan, which keeps `owner`
+  /// alive. Best aligned to 64 bytes, as kernels want the packed weights.
+  static Plan parse(std::span<const std::byte> bytes, const std::string& name,
+                    std::shared_ptr<const void> owner = nullptr);
+  /// The bytes that `save` writes.
+  std::vector<std::byte> serialize() const;
   /// Writes `path` completely or not at all.
   void save(const std::filesystem::path& path) const;
 };

@@ -1,6 +1,7 @@
 #include "cross/model.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <set>
 #include <system_error>
@@ -14,6 +15,7 @@
 #include "io/npy.h"
 #include "io/safetensors_reader.h"
 #include "io/smtx.h"
+#include "io/stored_type.h"
 
 namespace cross {
 namespace {
@@ -164,6 +166,26 @@ Model Model::load(const std::filesystem::path& path, const LoadOptions& options)
   auto impl = std::make_unique<Impl>();
   impl->path = path;
   Loader(*impl, options).load(path);
+  return Model(std::move(impl));
+}
+
+Model Model::of(std::vector<Tensor> tensors, const std::string& name, std::shared_ptr<const void> owner,
+                std::optional<std::string> config) {
+  auto impl = std::make_unique<Impl>();
+  impl->path = name;
+  impl->owner = std::move(owner);
+  impl->config = std::move(config);
+  impl->tensors = std::move(tensors);
+  for (std::size_t i = 0; i < impl->tensors.size(); ++i) {
+    const Tensor& tensor = impl->tensors[i];
+    const auto bytes = io::checked_bytes(tensor.type, tensor.shape);
+    if (!bytes || *bytes != tensor.bytes.size())
+      throw UsageError(fmt::format("{}: tensor {} has {} bytes, which do not fit {} of shape [{}]", name,
+                                   in_quotes(tensor.name), tensor.bytes.size(), name_of(tensor.type),
+                                   fmt::join(tensor.shape, ", ")));
+    if (!impl->positions.emplace(tensor.name, i).second)
+      throw UsageError(fmt::format("{}: two tensors are called {}", name, in_quotes(tensor.name)));
+  }
   return Model(std::move(impl));
 }
 

@@ -21,6 +21,18 @@ struct TensorHeader {
   std::vector<std::int64_t> shape;
 };
 
+/// What stands before the tensors' bytes: the length of the header, and the header.
+struct SafetensorsPrefix {
+  std::string text;              ///< binary: 8 bytes of length, then JSON padded with spaces
+  std::uint64_t data_bytes = 0;  ///< of all tensors together
+};
+
+/// The beginning of a file with these tensors, whose data then starts at a multiple of `alignment`.
+/// InternalError for a name that stands twice and for sizes beyond 64 bits.
+SafetensorsPrefix safetensors_prefix(const std::vector<TensorHeader>& tensors,
+                                     const std::map<std::string, std::string>& metadata,
+                                     std::size_t alignment = 64);
+
 /// Streams tensors into `path + ".partial-<pid>"` and renames it on `commit`; destroyed before that, it
 /// removes the partial file. Format: https://huggingface.co/docs/safetensors (8-byte little-endian header
 /// length, JSON header padded with spaces so that the data starts at a multiple of `alignment`, then the
@@ -29,7 +41,7 @@ struct TensorHeader {
 /// bad byte.
 class SafetensorsWriter {
  public:
-  SafetensorsWriter(std::filesystem::path path, std::vector<TensorHeader> tensors,
+  SafetensorsWriter(std::filesystem::path path, const std::vector<TensorHeader>& tensors,
                     const std::map<std::string, std::string>& metadata, std::size_t alignment = 64);
 
   /// Appends bytes of the tensors, in header order; may be called with parts of a tensor.

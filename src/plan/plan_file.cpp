@@ -195,6 +195,31 @@ std::vector<OutputTensor> tensors_of(const Plan& plan) {
   return tensors;
 }
 
+/// All that a plan file holds.
+struct Output {
+  std::vector<OutputTensor> tensors;
+  std::vector<io::TensorHeader> headers;
+  std::map<std::string, std::string> metadata;
+};
+
+Output output_of(const Plan& plan) {
+  Output output;
+  output.tensors = tensors_of(plan);
+  nlohmann::json description = plan_file::describe(plan);
+  nlohmann::json& sums = description["checksums"] = nlohmann::json::object();
+  for (const OutputTensor& tensor : output.tensors) {
+    sums[tensor.header.name] = checksum(tensor.bytes.data(), tensor.bytes.size());
+    output.headers.push_back(tensor.header);
+  }
+  // Names may come from file names, which can hold any byte.
+  const std::string text = description.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  output.metadata = {{"format", "cross"},
+                     {version_key, std::to_string(plan_version)},
+                     {description_key, text},
+                     {checksum_key, checksum(text.data(), text.size())}};
+  return output;
+}
+
 }  // namespace
 
 Plan Plan::load(const std::filesystem::path& path) {
@@ -202,27 +227,29 @@ Plan Plan::load(const std::filesystem::path& path) {
   return parse_plan(file->bytes(), path.string(), file);
 }
 
-Plan Plan::parse(std::span<const std::byte> bytes, const std::string& name) {
-  return parse_plan(bytes, name, nullptr);
+Plan Plan::parse(std::span<const std::byte> bytes, const std::string& name,
+                 std::shared_ptr<const void> owner) {
+  return parse_plan(bytes, name, std::move(owner));
+}
+
+std::vector<std::byte> Plan::serialize() const {
+  const Output output = output_of(*this);
+  const io::SafetensorsPrefix prefix = io::safetensors_prefix(output.headers, output.metadata);
+  std::vector<std::byte> bytes(prefix.text.size() + prefix.data_bytes);
+  std::byte* at = bytes.data();
+  const auto append = [&](std::span<const std::byte> part) {
+    if (!part.empty()) std::memcpy(at, part.data(), part.size());
+    at += part.size();
+  };
+  append(std::as_bytes(std::span(prefix.text)));
+  for (const OutputTensor& tensor : output.tensors) append(tensor.bytes);
+  return bytes;
 }
 
 void Plan::save(const std::filesystem::path& path) const {
-  const std::vector<OutputTensor> tensors = tensors_of(*this);
-  nlohmann::json description = plan_file::describe(*this);
-  nlohmann::json& sums = description["checksums"] = nlohmann::json::object();
-  std::vector<io::TensorHeader> headers;
-  for (const OutputTensor& tensor : tensors) {
-    sums[tensor.header.name] = checksum(tensor.bytes.data(), tensor.bytes.size());
-    headers.push_back(tensor.header);
-  }
-  // Names may come from file names, which can hold any byte.
-  const std::string text = description.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  io::SafetensorsWriter writer(path, headers,
-                               {{"format", "cross"},
-                                {version_key, std::to_string(plan_version)},
-                                {description_key, text},
-                                {checksum_key, checksum(text.data(), text.size())}});
-  for (const OutputTensor& tensor : tensors) writer.append(tensor.bytes);
+  const Output output = output_of(*this);
+  io::SafetensorsWriter writer(path, output.headers, output.metadata);
+  for (const OutputTensor& tensor : output.tensors) writer.append(tensor.bytes);
   writer.commit();
 }
 
