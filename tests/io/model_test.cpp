@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <utility>
 
 #include "io/npy.h"
@@ -22,6 +23,36 @@ std::vector<float> values_of(const MatrixView& matrix) {
   for (std::int64_t r = 0; r < matrix.rows; ++r)
     for (std::int64_t c = 0; c < matrix.cols; ++c) values.push_back(matrix.value(r, c));
   return values;
+}
+
+TEST(Model, holds_tensors_in_memory) {
+  auto values = std::make_shared<const std::vector<float>>(std::vector<float>{1, 2, 3, 4, 5, 6});
+  const std::weak_ptr<const std::vector<float>> watched = values;
+  const auto bytes = std::as_bytes(std::span(*values));
+  {
+    const Model model =
+        Model::of({{"fc.weight", StoredType::f32, {2, 3}, bytes, {}}}, "arrays", values, "{}");
+    values.reset();
+    EXPECT_EQ(model.path(), "arrays");
+    EXPECT_EQ(model.config(), "{}");
+    ASSERT_EQ(model.candidates().size(), 1u);
+    EXPECT_TRUE(model.candidates()[0].selected);
+    EXPECT_EQ(values_of(model.find("fc.weight")->matrix()), (std::vector<float>{1, 2, 3, 4, 5, 6}));
+    EXPECT_FALSE(watched.expired());
+  }
+  EXPECT_TRUE(watched.expired());
+}
+
+TEST(Model, refuses_tensors_in_memory_that_contradict_themselves) {
+  const std::vector<float> values(6);
+  const auto bytes = std::as_bytes(std::span(values));
+  const Tensor good{"w", StoredType::f32, {2, 3}, bytes, {}};
+  expect_refused<UsageError>([&] { Model::of({good, good}, "arrays"); }, {"arrays", "two tensors", "\"w\""});
+  expect_refused<UsageError>(
+      [&] {
+        Model::of({{"w", StoredType::f32, {2, 4}, bytes, {}}}, "arrays");
+      },
+      {"arrays", "\"w\"", "24 bytes", "F32", "[2, 4]"});
 }
 
 TEST(Model, maps_a_safetensors_file) {

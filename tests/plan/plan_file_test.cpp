@@ -2,6 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
+#include <memory>
+#include <optional>
 
 #include "cross/error.h"
 #include "io/safetensors_reader.h"
@@ -84,6 +87,26 @@ TEST(PlanFile, is_loaded_as_it_was_saved) {
     loaded.save(path);
     EXPECT_EQ(read_file(path), bytes) << "equal plans are not equal files";
   }
+}
+
+TEST(PlanFile, is_the_same_in_memory) {
+  const TempFolder folder;
+  const auto path = folder.path() / "model.cross";
+  const Plan plan = full_plan(DType::bf16);
+  plan.save(path);
+  auto bytes = std::make_shared<const std::vector<std::byte>>(plan.serialize());
+  const std::string file = read_file(path);
+  ASSERT_EQ(bytes->size(), file.size());
+  EXPECT_EQ(std::memcmp(bytes->data(), file.data(), file.size()), 0);
+
+  // The plan keeps what its bytes belong to.
+  const std::weak_ptr<const std::vector<std::byte>> watched = bytes;
+  std::optional<Plan> parsed = Plan::parse(*bytes, "memory", bytes);
+  bytes.reset();
+  EXPECT_FALSE(watched.expired());
+  expect_equal(plan, *parsed);
+  parsed.reset();
+  EXPECT_TRUE(watched.expired());
 }
 
 TEST(PlanFile, outlives_its_name) {
