@@ -205,8 +205,11 @@ Contest Arena::run(const PackedForms& forms, std::int64_t tokens, const ContestO
       continue;
     if (runner.shape == "decode" && runner.packed_for != always_runs) {
       if (packed->variants[0].tokens != runner.packed_for) continue;
-      if (tokens > kernel->max_tokens ||
-          !kernel->refuses(matrix_of(*packed, weight.dtype), tokens, device().shared_bytes).empty())
+      // A format without expansion runs more tokens in slices.
+      const bool slices = tokens > kernel->max_tokens && kernel->expand == nullptr;
+      const std::int64_t once = slices ? kernel->max_tokens : tokens;
+      if (once > kernel->max_tokens ||
+          !kernel->refuses(matrix_of(*packed, weight.dtype), once, device().shared_bytes).empty())
         continue;
     }
     runner.plan.variants[0].tokens = tokens;

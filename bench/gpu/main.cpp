@@ -52,7 +52,9 @@ int main(int argc, char** argv) {
   std::vector<std::string> formats;
   app.add_option("--device", device, "index of the GPU");
   app.add_option("--json", json, "file to write what was measured to");
-  app.add_option("--dtype", options.dtype)->check(CLI::IsMember({"bf16", "fp16"}))->capture_default_str();
+  app.add_option("--dtype", options.dtype)
+      ->check(CLI::IsMember({"bf16", "fp16", "fp32"}))
+      ->capture_default_str();
   app.add_option("--tokens", options.tokens, "token counts instead of the part's own")->delimiter(',');
   app.add_option("--sparsity", options.sparsities, "instead of the part's own")->delimiter(',');
   app.add_option("--formats", formats, "to pack; default: all that can hold the weight")->delimiter(',');

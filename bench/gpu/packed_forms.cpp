@@ -35,7 +35,7 @@ LayerPlan layer_of(const Weight& weight, Format format, std::vector<std::byte> b
   layer.source_dtype = weight.dtype;
   layer.nnz = kept;
   cross::Packing packing;
-  packing.arithmetic = cross::PlanArithmetic::mma;
+  packing.arithmetic = weight.dtype == DType::fp32 ? cross::PlanArithmetic::fp32 : cross::PlanArithmetic::mma;
   packing.panels.push_back(
       {0, static_cast<int>(layer.rows), {{format, 0, layer.cols, 0, blob.size(), 0, 0}}});
   blob.resize(cross::formats::round_up(blob.size(), 64) + cross::formats::segment_overread);

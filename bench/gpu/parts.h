@@ -24,7 +24,9 @@ struct PartOptions {
   double seconds = 0.03;  ///< per contest
   double burst = 0.02;    ///< per sample at many tokens
 
-  cross::DType type() const { return dtype == "fp16" ? cross::DType::fp16 : cross::DType::bf16; }
+  cross::DType type() const {
+    return dtype == "fp32" ? cross::DType::fp32 : dtype == "fp16" ? cross::DType::fp16 : cross::DType::bf16;
+  }
 };
 
 /// Sum over Llama-2-7B's products for i.i.d. masks, against cuBLASLt: the project's target table.

@@ -41,8 +41,11 @@ std::string choice(const Weight& weight, std::int64_t tokens, const cross::CostP
   if (variant.shape == "library") return "dense";
   const auto format =
       plan.packings[static_cast<std::size_t>(variant.packing)].panels.at(0).segments.at(0).format;
-  return (variant.shape == "expand" ? "expand " : "") + std::string(name_of(format));
+  return (variant.shape == "decode" ? "" : variant.shape + " ") + std::string(name_of(format));
 }
+
+/// From here on sides take turns of long bursts.
+constexpr std::int64_t many_tokens = 128;
 
 double us_of(const Contest& contest, const std::string& name) {
   if (name == "dense") return contest.dense_plan_us;
@@ -69,7 +72,7 @@ struct Summary {
 
 nlohmann::json regret_part(Arena& arena, const PartOptions& options) {
   const std::vector<std::int64_t> tokens =
-      options.tokens.empty() ? std::vector<std::int64_t>{1, 8, 32, 128} : options.tokens;
+      options.tokens.empty() ? std::vector<std::int64_t>{1, 8, 32, 128, 1024} : options.tokens;
   const int threads = options.threads > 0 ? options.threads : cross::available_cores();
   const auto target = cross::driver::cuda::open_target(arena.device().index);
   const cross::CostProfile profile =
@@ -91,15 +94,26 @@ nlohmann::json regret_part(Arena& arena, const PartOptions& options) {
   fmt::print("{}: regret of plans chosen by prices alone, and with measured last word; prices: {}\n",
              arena.device().name, profile.source);
   Summary by_prices, measured;
+  double most_loss = 0;  // time of a plan over cuBLASLt's fastest algorithm of all
+  std::string most_loss_at;
   nlohmann::json rows = nlohmann::json::array();
   pipelined(arena, makers, {tokens, options.formats}, threads, [&](std::size_t i, const PackedForms& forms) {
     for (const std::int64_t t : tokens) {
       const std::string priced = choice(forms.weight, t, profile, target, false, threads);
       const std::string timed = choice(forms.weight, t, profile, target, true, threads);
-      const Contest contest =
-          arena.run(forms, t, {.seconds = 2 * options.seconds, .chains = false, .expansion = true});
+      const Contest contest = arena.run(forms, t,
+                                        {.seconds = 2 * options.seconds,
+                                         .chains = false,
+                                         .expansion = true,
+                                         .burst = t < many_tokens ? 0 : options.burst / 2,
+                                         .keep_all = true});
       const double best = contest.best_us();
       const double regret = us_of(contest, priced) / best, measured_regret = us_of(contest, timed) / best;
+      const double loss = us_of(contest, timed) / contest.dense_us;
+      if (loss > most_loss) {
+        most_loss = loss;
+        most_loss_at = fmt::format("{} at {} tokens by {}", samples[i].name, t, timed);
+      }
       by_prices.add(regret);
       measured.add(measured_regret);
       if (regret > 1.05 || measured_regret > 1.05)
@@ -114,7 +128,13 @@ nlohmann::json regret_part(Arena& arena, const PartOptions& options) {
     }
   });
   fmt::print("by prices alone, {}\nwith measured last word, {}\n", by_prices.text(), measured.text());
-  return {{"rows", rows}, {"profile", profile.key.text()}, {"profile_source", profile.source}};
+  fmt::print("most that a plan loses to cuBLASLt's fastest algorithm: {:.3f} of its time, {}\n", most_loss,
+             most_loss_at);
+  return {{"rows", rows},
+          {"most_loss", most_loss},
+          {"most_loss_at", most_loss_at},
+          {"profile", profile.key.text()},
+          {"profile_source", profile.source}};
 }
 
 }  // namespace cross_bench

@@ -85,8 +85,9 @@ nlohmann::json two_four_part(Arena& arena, const PartOptions& options) {
           const Contest contest = arena.run(forms, t, contest_options);
           state.sample();
           if (side != nullptr && sums.size() <= tokens.size() && sums[t].dense == 0)
-            fmt::print("  cuSPARSELt at {} tokens: fastest of {} algorithms{}\n", t, side->product.algorithms(),
-                       side->product.capturable() ? "" : ", which a CUDA graph cannot hold: enqueued eagerly");
+            fmt::print(
+                "  cuSPARSELt at {} tokens: fastest of {} algorithms{}\n", t, side->product.algorithms(),
+                side->product.capturable() ? "" : ", which a CUDA graph cannot hold: enqueued eagerly");
           const double theirs = contest.rivals.empty() ? 0 : contest.rivals.front().us;
           Sum& sum = sums[t];
           sum.dense += contest.dense_us;

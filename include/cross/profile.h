@@ -43,6 +43,17 @@ struct ProfileKey {
   friend bool operator==(const ProfileKey&, const ProfileKey&) = default;
 };
 
+/// What the parts of a product cost on two kinds of unit that work on one output tile (format cross_panels):
+/// clocks of one SM for 128 tokens. Only their ratios decide.
+struct UnitPrices {
+  double tensor_half = 0;      ///< 64 x 64 weights on tensor cores that work alone
+  double gather_weight = 0;    ///< one kept weight on CUDA cores that work alone
+  double gather_chunk = 0;     ///< what a chunk of them costs besides
+  double piece = 0;            ///< writing out the sums of 128 rows
+  double dense_slowdown = 1;   ///< by which tensor cores are slower while CUDA cores work too, at least 1
+  double sparse_slowdown = 1;  ///< and the reverse
+};
+
 /// Prices with interpolation. Scope: matrices of about 1024 × 1024 and larger whose weights come from memory;
 /// small matrices pay more overhead than these prices say. Blind spots: mixtures of formats within a panel
 /// are priced as the sum of their parts, and masks are assumed to be i.i.d. within a block.
@@ -50,6 +61,7 @@ struct CostProfile {
   ProfileKey key;
   std::string source;  ///< "measured on this machine", "shipped default measured on …"
   std::vector<PriceCurve> curves;
+  std::optional<UnitPrices> units;  ///< where the device has two kinds of unit
 
   /// Price of one element of W in ns. Between densities linear on the running maximum (more kept values are
   /// never cheaper), between token counts linear, below the first and above the last proportional to the

@@ -66,6 +66,37 @@ TEST(Profile, SizesSurviveTheFile) {
   EXPECT_EQ(loaded.key, profile.key);
 }
 
+TEST(Profile, UnitPricesSurviveTheFile) {
+  CostProfile profile;
+  profile.key = {"cuda", "GPU", "sm90", 132, 1, "cublaslt 13"};
+  profile.units = {768, 5.8, 1200, 3000, 1.25, 2};
+  const auto path = std::filesystem::temp_directory_path() / "cross-profile-test" / "units.json";
+  profile.save(path);
+  const CostProfile loaded = CostProfile::load(path);
+  ASSERT_TRUE(loaded.units);
+  EXPECT_EQ(loaded.units->gather_weight, 5.8);
+  EXPECT_EQ(loaded.units->piece, 3000);
+  EXPECT_EQ(loaded.units->dense_slowdown, 1.25);
+  std::filesystem::remove_all(path.parent_path());
+}
+
+TEST(Profile, AUnitCannotBeFasterBesideTheOther) {
+  const auto with = [](const std::string& units) {
+    return R"({"cross_profile": 1, "source": "", "curves": [], "key": {"device": "cuda", "name": "", "isa": "",
+               "threads": 1, "kernel_table": 1, "libraries": ""}, "units": )" +
+           units + "}";
+  };
+  testing::expect_refused<InputError>(
+      [&] {
+        CostProfile::parse(with(R"({"tensor_half": 1, "gather_weight": 1, "gather_chunk": 1, "piece": 1,
+                                   "dense_slowdown": 0.5, "sparse_slowdown": 1})"),
+                           "p.json");
+      },
+      {"p.json", "units", "dense_slowdown", "0.5", "at least 1"});
+  testing::expect_refused<InputError>([&] { CostProfile::parse(with(R"({"tensor_half": 1})"), "p.json"); },
+                                      {"p.json", "gather_weight", "missing"});
+}
+
 TEST(Profile, HalfASizeIsRefused) {
   const std::string text =
       R"({"cross_profile":1,"key":{"device":"cuda","name":"n","isa":"sm90","threads":1,"kernel_table":1,)"

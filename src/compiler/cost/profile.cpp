@@ -68,6 +68,28 @@ int int_field(const json& object, const char* name, const std::string& where) {
   return static_cast<int>(value);
 }
 
+/// The fields of UnitPrices by name, and the least that each may be.
+struct UnitField {
+  const char* name;
+  double UnitPrices::*value;
+  double least;
+};
+constexpr UnitField unit_fields[] = {
+    {"tensor_half", &UnitPrices::tensor_half, 0},       {"gather_weight", &UnitPrices::gather_weight, 0},
+    {"gather_chunk", &UnitPrices::gather_chunk, 0},     {"piece", &UnitPrices::piece, 0},
+    {"dense_slowdown", &UnitPrices::dense_slowdown, 1}, {"sparse_slowdown", &UnitPrices::sparse_slowdown, 1}};
+
+UnitPrices parse_units(const json& object, const std::string& where) {
+  UnitPrices units;
+  for (const UnitField& one : unit_fields) {
+    const std::string name = fmt::format("{}: \"{}\"", where, one.name);
+    units.*one.value = number(field(object, one.name, where), name);
+    if (units.*one.value < one.least)
+      throw InputError(fmt::format("{} is {}, must be at least {}", name, units.*one.value, one.least));
+  }
+  return units;
+}
+
 }  // namespace
 
 std::string ProfileKey::text() const {
@@ -233,6 +255,7 @@ CostProfile CostProfile::parse(std::string_view text, const std::string& name) {
     if (curve.points.empty() || curve.tokens < 1) throw InputError(where + ": has no points or no tokens");
     profile.curves.push_back(std::move(curve));
   }
+  if (root.contains("units")) profile.units = parse_units(root.at("units"), name + ": units");
   return profile;
 }
 
@@ -253,17 +276,19 @@ void CostProfile::save(const std::filesystem::path& path) const {
     }
     curves_json.push_back(std::move(entry));
   }
-  const json root = {{"cross_profile", 1},
-                     {"key",
-                      {{"device", key.device},
-                       {"name", key.name},
-                       {"isa", key.isa},
-                       {"threads", key.threads},
-                       {"kernel_table", key.kernel_table},
-                       {"libraries", key.libraries}}},
-                     {"source", source},
-                     {"unit", "ns of wall time per element of W, all threads busy, weights from memory"},
-                     {"curves", curves_json}};
+  json root = {{"cross_profile", 1},
+               {"key",
+                {{"device", key.device},
+                 {"name", key.name},
+                 {"isa", key.isa},
+                 {"threads", key.threads},
+                 {"kernel_table", key.kernel_table},
+                 {"libraries", key.libraries}}},
+               {"source", source},
+               {"unit", "ns of wall time per element of W, all threads busy, weights from memory"},
+               {"curves", curves_json}};
+  if (units)
+    for (const UnitField& one : unit_fields) root["units"][one.name] = *units.*one.value;
   std::filesystem::create_directories(path.parent_path());
   base::AtomicFile file(path);
   file.write(root.dump());
