@@ -16,6 +16,7 @@ void add_run(CLI::App& app);
 void add_verify(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_embed(CLI::App& app);
+void add_generate(CLI::App& app);
 void add_eval(CLI::App& app);
 
 }  // namespace cross::cli

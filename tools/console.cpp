@@ -39,6 +39,8 @@ void print_json(const nlohmann::ordered_json& value) {
 
 void finish_output() { check_write(std::fflush(stdout) == 0); }
 
+bool reader_has_gone() { return reader_gone; }
+
 void print_note(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stderr);
   std::fputc('\n', stderr);

@@ -13,6 +13,8 @@ void print(std::string_view text);
 void print_json(const nlohmann::ordered_json& value);
 /// Flushes stdout; errors as for `print`.
 void finish_output();
+/// Whether nobody reads stdout any more.
+bool reader_has_gone();
 
 /// One line on stderr.
 void print_note(std::string_view text);

@@ -65,6 +65,7 @@ int run(int argc, char** argv) {
   add_verify(app);
   add_bench(app);
   add_embed(app);
+  add_generate(app);
   add_eval(app);
   try {
     app.parse(argc, argv);

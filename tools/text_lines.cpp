@@ -18,11 +18,12 @@ std::string read_all(const std::string& path) {
   return std::string(base::as_text(file.bytes()));
 }
 
+std::string name_of(const std::string& path) { return path == "-" ? "standard input" : path; }
+
 }  // namespace
 
 std::vector<std::string> read_lines(const std::string& path) {
-  const std::string text = read_all(path);
-  const std::string name = path == "-" ? "standard input" : path;
+  const std::string text = read_all(path), name = name_of(path);
   std::vector<std::string> lines;
   for (std::size_t begin = 0; begin < text.size();) {
     std::size_t end = std::min(text.find('\n', begin), text.size());
@@ -37,6 +38,20 @@ std::vector<std::string> read_lines(const std::string& path) {
   }
   if (lines.empty()) throw UsageError(fmt::format("{}: is empty; give one sentence a line", name));
   return lines;
+}
+
+std::string read_text(const std::string& path) {
+  std::string text = read_all(path);
+  if (const std::size_t bad = model::first_ill_formed(text); bad != std::string::npos)
+    throw InputError(fmt::format("{}: is not UTF-8 text (byte {}); convert the file, for example with iconv",
+                                 name_of(path), bad + 1));
+  if (text.empty()) throw UsageError(fmt::format("{}: is empty; give some text", name_of(path)));
+  return text;
+}
+
+void check_utf8(const std::string& text, const std::string& name) {
+  if (const std::size_t bad = model::first_ill_formed(text); bad != std::string::npos)
+    throw UsageError(fmt::format("{}: is not UTF-8 text (byte {})", name, bad + 1));
 }
 
 }  // namespace cross::cli

@@ -6,9 +6,9 @@
 #include <chrono>
 #include <random>
 
-#include "cross/compile.h"
 #include "cross/encoder.h"
 #include "cross/error.h"
+#include "driver/dense_reference.h"
 #include "driver/dense_twin.h"
 #include "driver/machine.h"
 #include "driver/similarity.h"
@@ -17,16 +17,6 @@ namespace cross {
 namespace {
 
 using clock = std::chrono::steady_clock;
-
-Plan compile_dense(const Model& reference, int threads) {
-  CompileOptions options;
-  options.scope = CompileOptions::Scope::model;
-  options.threads = threads;
-  options.format = "dense";
-  options.measure = false;
-  options.tokens = {512};
-  return compile(reference, options);
-}
 
 /// Sentences per second, and their embeddings.
 struct Pass {
@@ -77,7 +67,7 @@ Evaluation evaluate(const Plan& plan, const Model& reference, std::span<const st
   };
   Encoder encoder(plan, *executor);
   step(0, "reads the reference");
-  const Plan dense_plan = compile_dense(reference, threads);
+  const Plan dense_plan = driver::dense_reference(reference, threads);
   Encoder dense(dense_plan, *executor);
   if (dense.info().hidden != encoder.info().hidden)
     throw UsageError(

@@ -31,6 +31,9 @@ class BlueprintBuilder {
   /// A tensor of bytes.
   void bytes(const std::string& name, std::string_view text);
 
+  /// A tensor as it is.
+  void tensor(PlanTensor tensor) { blueprint_.part.tensors.push_back(std::move(tensor)); }
+
   /// What was collected; `description` is the architecture's own.
   Blueprint build(std::string description);
 

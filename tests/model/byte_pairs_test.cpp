@@ -25,7 +25,7 @@ using testing::fixture;
 using Ids = std::vector<std::int32_t>;
 
 json cases() { return json::parse(testing::read_file(fixture("byte_pairs.json"))); }
-json base_file() { return json::parse(testing::read_file(fixture("byte_pairs/tokenizer.json"))); }
+json base_file() { return json::parse(testing::read_file(fixture("tiny_story/tokenizer.json"))); }
 
 /// The fixture's tokeniser with what `variant` changes.
 json changed_by(const json& variant) {

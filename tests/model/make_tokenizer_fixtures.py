@@ -5,14 +5,17 @@
 
 Writes, all below tests/model/fixtures:
 
-    byte_pairs/tokenizer.json       a byte-level BPE whose merges reach across words, so that every cut shows in the ids
+    tiny_story/                     a LlamaForCausalLM with random, half pruned weights; its tokeniser is a byte-level BPE whose
+                                    merges reach across words, so that every cut shows in the ids
+    tiny_story.json                 what it makes of some prompts, greedily, and its perplexity on a text
     byte_pairs.json                 hostile texts; variants of that tokeniser (what they change), with ids and decoded texts
     sentence_piece/tokenizer.model  a SentencePiece BPE with byte fallback, as Llama 2 has it; with tokenizer_config.json
     sentence_piece_unigram.model    a unigram model with a table of normalisation and without bytes to fall back to
     sentence_piece.json             the same texts, with ids and decoded texts of both
 
-The files in the repository were made with tokenizers 0.23.3 and sentencepiece 0.2.3.
+The files in the repository were made with tokenizers 0.23.3, sentencepiece 0.2.3, torch 2.15.0 and transformers 5.24.0.
 """
+import contextlib
 import copy
 import io
 import json
@@ -21,7 +24,10 @@ import shutil
 import tempfile
 
 import sentencepiece
+import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from make_fixtures import HOSTILE, OUT, SENTENCES
 
@@ -123,7 +129,7 @@ def byte_pairs():
     cases["order"] = order
     cases["order_decoded"] = Tokenizer.from_str(json.dumps(base)).decode(order)
 
-    folder = OUT / "byte_pairs"
+    folder = OUT / "tiny_story"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     base.update(variants["llama3"] | {"model": dict(base["model"], ignore_merges=True)})
@@ -147,11 +153,11 @@ def sentence_piece():
                   remove_extra_whitespaces=False, allow_whitespace_only_pieces=True, character_coverage=0.98)
     (folder / "tokenizer.model").write_bytes(llama)
     (folder / "tokenizer_config.json").write_text(json.dumps({"add_bos_token": True, "add_eos_token": False, "tokenizer_class": "LlamaTokenizer"}) + "\n")
-    with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rules:  # a small table; that of NFKC has 240 KB
-        for source, target in [("\u00e9", "e"), ("e\u0301", "e"), ("\ufb01", "fi"), ("\uff57", "w"), ("\u3000", " ")]:
-            rules.write("\t".join(" ".join(f"{ord(c):X}" for c in text) for text in (source, target)) + "\n")
-        rules.flush()
-        unigram = train(model_type="unigram", vocab_size=400, character_coverage=0.98, normalization_rule_tsv=rules.name)
+    with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):  # the model keeps the path
+        # A small table; that of NFKC has 240 KB.
+        rules = [("\u00e9", "e"), ("e\u0301", "e"), ("\ufb01", "fi"), ("\uff57", "w"), ("\u3000", " ")]
+        pathlib.Path("rules.tsv").write_text("".join("\t".join(" ".join(f"{ord(c):X}" for c in text) for text in rule) + "\n" for rule in rules))
+        unigram = train(model_type="unigram", vocab_size=400, character_coverage=0.98, normalization_rule_tsv="rules.tsv")
     (OUT / "sentence_piece_unigram.model").write_bytes(unigram)
     cases = {"texts": TEXTS, "ids": {}, "decoded": {}}
     for name, model in {"llama": llama, "unigram": unigram}.items():
@@ -164,6 +170,65 @@ def sentence_piece():
     (OUT / "sentence_piece.json").write_text(json.dumps(cases, ensure_ascii=True, separators=(",", ":")) + "\n")
 
 
+def tiny_story():
+    folder = OUT / "tiny_story"
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    torch.manual_seed(3)
+    config = LlamaConfig(vocab_size=tokenizer.get_vocab_size() + 3, hidden_size=24, intermediate_size=40, num_hidden_layers=2,
+                         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64, tie_word_embeddings=True,
+                         initializer_range=0.35, bos_token_id=None, eos_token_id=None)
+    model = LlamaForCausalLM(config).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "norm" in name:
+                parameter.normal_(1, 0.2)
+            elif "layers" in name:
+                parameter.mul_(torch.rand_like(parameter) > 0.6)  # sparser than the test prunes to, which so changes nothing
+            parameter.copy_(parameter.bfloat16())
+
+    def logits(ids):
+        with torch.no_grad():
+            return model(torch.tensor([ids])).logits[0]
+
+    def greedy(ids, count, ends=()):
+        new = []
+        while len(new) < count and len(ids) + len(new) < 64:
+            best = logits(ids + new)[-1].topk(2)
+            assert best.values[0] - best.values[1] > 1e-3  # rounding cannot decide
+            if int(best.indices[0]) in ends:
+                break
+            new.append(int(best.indices[0]))
+        return new
+
+    prompts = ["The cat sat on", "", "caf\u00e9 <|end|> 日", "1234 don't\n\n"]
+    free = [greedy(tokenizer.encode(p).ids, 20) for p in prompts]
+    ends = [free[0][12], tokenizer.token_to_id("<|end|>")]
+    story = {"prompts": prompts, "ids": [], "texts": []}
+    for prompt in prompts:
+        ids = tokenizer.encode(prompt).ids
+        new = greedy(ids, 20, ends)
+        story["ids"].append(new)
+        # What follows the prompt, with characters that the prompt began.
+        story["texts"].append(tokenizer.decode(ids + new)[len(tokenizer.decode(ids)):])
+    text = "\n".join(SENTENCES[:6])
+    ids = tokenizer.encode(text).ids
+    window, stride, total = 32, 16, 0.0
+    scored = 1
+    for begin in range(0, len(ids), stride):
+        end = min(begin + window, len(ids))
+        scores = torch.log_softmax(logits(ids[begin:end]).double(), -1)
+        total += sum(float(scores[t - begin - 1, ids[t]]) for t in range(max(scored, begin + 1), end))
+        scored = end
+        if end == len(ids):
+            break
+    story.update(text=text, tokens=len(ids) - 1, window=window, stride=stride, nll=-total / (len(ids) - 1))
+    model.to(torch.bfloat16).save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": ends}) + "\n")
+    (OUT / "tiny_story.json").write_text(json.dumps(story, ensure_ascii=True, indent=1) + "\n")
+
+
 if __name__ == "__main__":
     byte_pairs()
+    tiny_story()
     sentence_piece()

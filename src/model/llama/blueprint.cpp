@@ -1,8 +1,12 @@
 // The model plan of a folder: which layers, and everything beside them.
+#include <fmt/format.h>
+
+#include "cross/error.h"
 #include "model/blueprint_builder.h"
 #include "model/llama/config.h"
 #include "model/llama/llama.h"
 #include "model/llama/names.h"
+#include "model/tokenizer/tokenizer.h"
 
 namespace cross::model::llama {
 namespace {
@@ -21,6 +25,19 @@ void add_layer(BlueprintBuilder& builder, const Config& c, std::int64_t i) {
     builder.vector(in_layer(i, norm), c.hidden, in_layer(i, norm));
 }
 
+/// The tokeniser's part of the description; null for a folder without one: such a plan takes token ids alone.
+nlohmann::json add_tokenizer(BlueprintBuilder& builder, const std::filesystem::path& folder,
+                             std::int64_t vocabulary) {
+  const auto tokenizer = read_tokenizer(folder);
+  if (!tokenizer) return nullptr;
+  if (tokenizer->size() > vocabulary)
+    throw InputError(fmt::format("{}: the tokeniser has {} tokens, \"vocab_size\" in config.json is {}",
+                                 folder.string(), tokenizer->size(), vocabulary));
+  StoredTokenizer stored = tokenizer->stored();
+  for (PlanTensor& tensor : stored.tensors) builder.tensor(std::move(tensor));
+  return std::move(stored.description);
+}
+
 }  // namespace
 
 Blueprint make_blueprint(const Model& model, const nlohmann::json& config_json, DType dtype) {
@@ -31,7 +48,11 @@ Blueprint make_blueprint(const Model& model, const nlohmann::json& config_json, 
   if (!config.tied) builder.table(word_table, config.vocabulary, config.hidden);
   builder.layer(output, {config.tied ? word_layer : output}, {config.vocabulary}, config.hidden, false);
   builder.vector(final_norm, config.hidden, final_norm);
-  return builder.build(nlohmann::json{{"config", describe(config)}}.dump());
+  nlohmann::json description = {{"config", describe(config)}};
+  if (nlohmann::json tokenizer = add_tokenizer(builder, model.path(), config.vocabulary);
+      !tokenizer.is_null())
+    description["tokenizer"] = std::move(tokenizer);
+  return builder.build(description.dump());
 }
 
 }  // namespace cross::model::llama

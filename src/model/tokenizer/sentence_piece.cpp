@@ -18,10 +18,8 @@ class SentencePiece final : public Tokenizer {
  public:
   SentencePiece(std::string_view model, SentencePieceRules rules, const std::string& where)
       : rules_(rules), model_(model), file_(check_sentence_piece_file(model, where)) {
-    const auto status = library_.LoadFromSerializedProto(model_);
-    if (!status.ok())
-      throw InputError(fmt::format("{}: is no SentencePiece model that its library takes: {}", where,
-                                   status.error_message()));
+    if (const std::string error = load(); !error.empty())
+      throw InputError(fmt::format("{}: is no SentencePiece model that its library takes: {}", where, error));
     const auto require = [&](bool wanted, std::int32_t id, const char* what) {
       if (wanted && (id < 0 || id >= size()))
         throw InputError(fmt::format(
@@ -74,6 +72,16 @@ class SentencePiece final : public Tokenizer {
   StoredTokenizer stored() const override { return store_sentence_piece(model_, rules_); }
 
  private:
+  /// What the library says against the model. Some of it comes as exceptions, of its trie.
+  std::string load() {
+    try {
+      const auto status = library_.LoadFromSerializedProto(model_);
+      return status.ok() ? std::string() : status.ToString();
+    } catch (const std::exception& error) {
+      return error.what();
+    }
+  }
+
   SentencePieceRules rules_;
   std::string model_;
   SentencePieceFile file_;

@@ -79,8 +79,8 @@ std::uint32_t word_at(std::string_view bytes, std::size_t at) {
 }
 
 /// A table of normalisation: the bytes of a double-array trie, its units, and the texts that its values point
-/// to. From unit i a key's byte b leads to unit i ^ offset ^ b, and a value is the start of a text that ends
-/// with a 0.
+/// to. From unit i a key's byte b leads to unit i ^ offset ^ b; the value of what was read so far, if it has
+/// one, stands in unit i ^ offset, and is the start of a text that ends with a 0.
 bool charsmap_is_sound(std::string_view map) {
   if (map.empty()) return true;
   if (map.size() < 4) return false;
@@ -90,12 +90,11 @@ bool charsmap_is_sound(std::string_view map) {
   if (texts.empty() || texts.back() != '\0') return false;
   for (std::size_t i = 0; i < bytes / 4; ++i) {
     const std::uint32_t unit = word_at(units, 4 * i);
-    if (unit >> 31 != 0) {
-      if ((unit & 0x7FFFFFFF) >= texts.size()) return false;
-    } else {
-      const std::size_t offset = static_cast<std::size_t>(unit >> 10) << ((unit & (1u << 9)) >> 6);
-      if (((i ^ offset) | 0xFF) >= bytes / 4) return false;
-    }
+    if (unit >> 31 != 0) continue;  // no key's byte leads here
+    const std::size_t next = i ^ static_cast<std::size_t>(unit >> 10) << ((unit & (1u << 9)) >> 6);
+    if ((next | 0xFF) >= bytes / 4) return false;
+    const bool has_value = (unit >> 8 & 1) != 0;
+    if (has_value && (word_at(units, 4 * next) & 0x7FFFFFFF) >= texts.size()) return false;
   }
   return true;
 }

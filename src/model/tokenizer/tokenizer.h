@@ -42,7 +42,8 @@ class Tokenizer {
 };
 
 /// From a model's folder: `tokenizer.json` if it is a byte-level BPE, else `tokenizer.model` (SentencePiece).
-/// InputError that names file, field and what is there for anything else, and for damage.
+/// Nothing if the folder has neither. InputError that names file, field and what is there for another kind of
+/// tokeniser, and for damage.
 std::unique_ptr<Tokenizer> read_tokenizer(const std::filesystem::path& folder);
 
 /// From a plan, checked again. `where` starts messages.
