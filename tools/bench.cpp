@@ -15,12 +15,14 @@
 #include "files.h"
 #include "options.h"
 #include "progress.h"
+#include "results.h"
 #include "table.h"
 
 namespace cross::cli {
-namespace {
 
 using json = nlohmann::ordered_json;
+
+namespace {
 
 struct Options {
   CommonOptions common;
@@ -91,7 +93,9 @@ std::string report_text(const BenchReport& report) {
                      total.text());
 }
 
-json report_json(const BenchReport& report) {
+}  // namespace
+
+json json_of(const BenchReport& report) {
   json layers = json::array();
   for (const BenchRow& row : report.layers)
     layers.push_back({{"name", row.name},
@@ -128,6 +132,8 @@ json report_json(const BenchReport& report) {
           {"peak_gflops", report.peak_gflops}};
 }
 
+namespace {
+
 void run(const Options& options) {
   BenchOptions bench_options;
   bench_options.tokens = parse_tokens(options.flags.tokens);
@@ -158,7 +164,7 @@ void run(const Options& options) {
     report = bench(plan, bench_options);
   }
   if (options.common.json)
-    print_json(report_json(report));
+    print_json(json_of(report));
   else
     print(report_text(report));
 }

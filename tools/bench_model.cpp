@@ -7,12 +7,14 @@
 #include "console.h"
 #include "cross/bench_model.h"
 #include "progress.h"
+#include "results.h"
 #include "table.h"
 
 namespace cross::cli {
-namespace {
 
 using json = nlohmann::ordered_json;
+
+namespace {
 
 std::string report_text(const ModelBenchReport& r) {
   Table sides({"", "sentences/s", "per batch", "size"});
@@ -40,7 +42,9 @@ std::string report_text(const ModelBenchReport& r) {
       r.least_cosine);
 }
 
-json report_json(const ModelBenchReport& r) {
+}  // namespace
+
+json json_of(const ModelBenchReport& r) {
   json parts = json::array();
   for (const ModelBenchPart& part : r.parts)
     parts.push_back({{"name", part.name},
@@ -68,8 +72,6 @@ json report_json(const ModelBenchReport& r) {
           {"parts", parts}};
 }
 
-}  // namespace
-
 void add_bench_model_flags(CLI::App& command, BenchModelFlags& flags) {
   command.add_option("--sentences", flags.sentences, "of a batch of a whole model (default 32)")
       ->type_name("N");
@@ -93,7 +95,7 @@ void bench_whole_model(const Plan& plan, const BenchModelFlags& flags, const std
     report = bench_model(plan, options);
   }
   if (common.json)
-    print_json(report_json(report));
+    print_json(json_of(report));
   else
     print(report_text(report));
 }

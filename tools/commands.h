@@ -18,5 +18,6 @@ void add_bench(CLI::App& app);
 void add_embed(CLI::App& app);
 void add_generate(CLI::App& app);
 void add_eval(CLI::App& app);
+void add_report(CLI::App& app);
 
 }  // namespace cross::cli

@@ -15,13 +15,15 @@
 #include "files.h"
 #include "options.h"
 #include "progress.h"
+#include "results.h"
 #include "table.h"
 #include "text_lines.h"
 
 namespace cross::cli {
-namespace {
 
 using json = nlohmann::ordered_json;
+
+namespace {
 
 struct Options {
   CommonOptions common;
@@ -30,7 +32,9 @@ struct Options {
   std::int64_t window = 0, stride = 0;
 };
 
-json report_json(const Evaluation& e) {
+}  // namespace
+
+json json_of(const Evaluation& e) {
   return {{"sentences", e.sentences},
           {"pairs", e.pairs},
           {"rank_correlation", std::isfinite(e.rank_correlation) ? json(e.rank_correlation) : json()},
@@ -41,6 +45,8 @@ json report_json(const Evaluation& e) {
           {"reference_sentences_per_s", e.reference_sentences_per_s},
           {"plan_sentences_per_s", e.plan_sentences_per_s}};
 }
+
+namespace {
 
 std::string report_text(const Evaluation& e) {
   Table table({"", "reference (dense, fp32)", "plan"});
@@ -64,13 +70,17 @@ json score_json(const DecoderScore& score) {
           {"decode_tokens_per_s", score.decode_tokens_per_s}};
 }
 
-json report_json(const DecoderEvaluation& e) {
+}  // namespace
+
+json json_of(const DecoderEvaluation& e) {
   return {{"tokens", e.tokens},
           {"window", e.window},
           {"stride", e.stride},
           {"reference", score_json(e.reference)},
           {"plan", score_json(e.plan)}};
 }
+
+namespace {
 
 std::string report_text(const DecoderEvaluation& e) {
   Table table({"", "reference (dense, fp32)", "plan"});
@@ -100,7 +110,7 @@ auto with_progress(const Options& options, Evaluate&& evaluate_with) {
 template <class Result>
 void report(const Options& options, const Result& result) {
   if (options.common.json)
-    print_json(report_json(result));
+    print_json(json_of(result));
   else
     print(report_text(result));
 }

@@ -67,6 +67,7 @@ int run(int argc, char** argv) {
   add_embed(app);
   add_generate(app);
   add_eval(app);
+  add_report(app);
   try {
     app.parse(argc, argv);
     finish_output();

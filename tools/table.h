@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/quantities.h"
+
 namespace cross::cli {
 
 /// Columns as wide as their widest cell, two spaces apart. The first column is left-aligned, the others
@@ -21,10 +23,11 @@ class Table {
   std::vector<std::vector<std::string>> rows_;  ///< headings first
 };
 
-std::string bytes_text(std::uint64_t bytes);                     ///< "12.3 MB"
-std::string microseconds_text(double us);                        ///< "12.3 us", "45.6 ms"
-std::string percent_text(double share);                          ///< "79.98 %"
-std::string ratio_text(double ratio);                            ///< "2.31x", "-" for 0
+using base::bytes_text;
+using base::microseconds_text;
+using base::percent_text;
+using base::ratio_text;
+
 std::string plural(std::size_t count, const std::string& noun);  ///< "1 layer", "3 layers"
 
 }  // namespace cross::cli

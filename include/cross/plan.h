@@ -116,10 +116,16 @@ struct LayerDecision {
   std::string structure;  ///< "uniform", "varies by row", "2:4", …
   std::string row_order;  ///< "natural" or "by density", and why
   std::vector<CandidateRecord> candidates;
+  /// Load of each worker over the mean of all; empty: not known, or not measured.
+  struct WorkerLoads {
+    std::vector<double> predicted, measured;
+  };
   struct Balance {
     std::int64_t tokens = 0;
     double same = 1, paired = 1, longest_first = 1;  ///< predicted max/mean worker load of each policy
     double measured = 0;                             ///< of the chosen policy; 0: not measured
+    double measured_same = 0;                        ///< of `same`; 0: not measured
+    WorkerLoads before, after;                       ///< of `same`, and of the chosen policy
   };
   std::vector<Balance> balance;
 };

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "compiler/balance/schedule.h"
 #include "compiler/select/choose.h"
 #include "cross/analysis.h"
 #include "cross/error.h"
@@ -275,9 +276,25 @@ class LayerCompiler {
       plan_.variants.push_back(std::move(variant));
     }
     if (context_.measurer != nullptr)
-      for (LayerDecision::Balance& balance : plan_.decision.balance)
-        balance.measured = context_.measurer->imbalance(plan_, options_.dtype, balance.tokens);
+      for (LayerDecision::Balance& balance : plan_.decision.balance) measure_balance(balance);
     record();
+  }
+
+  /// Worker loads as the plan deals the work, and as the policy `same` would.
+  void measure_balance(LayerDecision::Balance& balance) const {
+    const WorkerMeasurement after = context_.measurer->worker_loads(plan_, options_.dtype, balance.tokens);
+    WorkerMeasurement before = after;
+    LayerPlan alike = plan_;
+    for (Variant& variant : alike.variants)
+      if (variant.tokens == balance.tokens && variant.policy != "same") {
+        const auto copy = static_cast<std::size_t>(variant.packing);
+        variant.schedule = schedule_alike(variant, plan_.packings[copy].panels.size());
+        before = context_.measurer->worker_loads(alike, options_.dtype, balance.tokens);
+      }
+    balance.measured = after.imbalance;
+    balance.measured_same = before.imbalance;
+    balance.after.measured = after.loads;
+    balance.before.measured = before.loads;
   }
 
   void record() {

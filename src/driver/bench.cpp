@@ -79,8 +79,9 @@ class LayerBench {
     std::vector<std::byte> dense_y(y.size());
     const auto dense = fastest_dense(row, x, dense_y, tokens);
     time_both(row, *dense, cross, x.data(), dense_y.data(), tokens);
-    row.imbalance = driver::measured_imbalance(
-        session_, [&] { driver::drop_from_caches(session_.weights(index_, tokens)); }, cross);
+    row.imbalance = driver::measure_workers(
+                        session_, [&] { driver::drop_from_caches(session_.weights(index_, tokens)); }, cross)
+                        .imbalance;
     const double seconds = row.cross_us * 1e-6;
     const auto weights = session_.weights(index_, tokens).size();
     row.gbytes_per_s = static_cast<double>(weights) / seconds * 1e-9;

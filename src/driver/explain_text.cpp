@@ -3,33 +3,23 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/quantities.h"
 #include "base/quote.h"
 #include "cross/explain.h"
 
 namespace cross {
 namespace {
 
+using base::bytes_text;
+using base::microseconds_text;
 using nlohmann::json;
-
-std::string bytes_text(std::uint64_t bytes) {
-  const auto value = static_cast<double>(bytes);
-  if (value >= 1e9) return fmt::format("{:.2f} GB", value * 1e-9);
-  if (value >= 1e6) return fmt::format("{:.2f} MB", value * 1e-6);
-  if (value >= 1e4) return fmt::format("{:.1f} kB", value * 1e-3);
-  return fmt::format("{} B", bytes);
-}
-
-std::string time_text(double us) {
-  if (us <= 0) return "-";
-  if (us >= 1e4) return fmt::format("{:.1f} ms", us * 1e-3);
-  return us < 10 ? fmt::format("{:.3g} us", us) : fmt::format("{:.1f} us", us);
-}
 
 /// "12.3 us (predicted 11.0 us)".
 std::string times_text(double measured, double predicted) {
   if (measured > 0)
-    return fmt::format("{} measured, {} predicted", time_text(measured), time_text(predicted));
-  return fmt::format("{} predicted", time_text(predicted));
+    return fmt::format("{} measured, {} predicted", microseconds_text(measured),
+                       microseconds_text(predicted));
+  return fmt::format("{} predicted", microseconds_text(predicted));
 }
 
 /// "4.0 MB -> 1.0 MB (4.00x smaller)".
@@ -76,6 +66,14 @@ void write_copy(Writer& out, const StoredCopy& copy) {
   out.line("  storage    {} of the area; {}{}, {}", formats, bytes_text(copy.bytes), panels, copy.arithmetic);
 }
 
+std::string measured_text(const std::string& policy, const LayerDecision::Balance& balance) {
+  if (balance.measured <= 0) return "";
+  const std::string before = policy != "same" && balance.measured_same > 0
+                                 ? fmt::format(" (same: {:.3f})", balance.measured_same)
+                                 : "";
+  return fmt::format("; measured {:.3f}{}", balance.measured, before);
+}
+
 void write_tokens(Writer& out, const TokensDecision& decision) {
   const bool named = !decision.candidate.empty() && decision.candidate != decision.kernel;
   out.line("  {} {}: {}{}", decision.tokens, decision.tokens == 1 ? "token" : "tokens", decision.kernel,
@@ -89,7 +87,7 @@ void write_tokens(Writer& out, const TokensDecision& decision) {
     const auto& balance = *decision.balance;
     out.line("    balance  {}; predicted imbalance: same {:.3f}, paired {:.3f}, longest_first {:.3f}{}",
              decision.policy, balance.same, balance.paired, balance.longest_first,
-             balance.measured > 0 ? fmt::format("; measured {:.3f}", balance.measured) : "");
+             measured_text(decision.policy, balance));
   }
   for (const CandidateRecord& candidate : decision.rejected)
     out.line("    not      {}: {}{}", base::printable(candidate.name), base::printable(candidate.reason),
@@ -144,7 +142,8 @@ json tokens_json(const TokensDecision& d) {
     result["imbalance"] = {{"same", d.balance->same},
                            {"paired", d.balance->paired},
                            {"longest_first", d.balance->longest_first},
-                           {"measured", d.balance->measured}};
+                           {"measured", d.balance->measured},
+                           {"measured_same", d.balance->measured_same}};
   return result;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 
 #include "base/normal_source.h"
 #include "cross/error.h"
@@ -41,23 +42,24 @@ constexpr TimingOptions while_compiling = {.least = 3, .most = 25, .seconds = 0.
 
 }  // namespace
 
-double measured_imbalance(Session& session, const std::function<void()>& before,
-                          const std::function<void()>& run) {
+compiler::WorkerMeasurement measure_workers(Session& session, const std::function<void()>& before,
+                                            const std::function<void()>& run) {
   constexpr int runs = 5;
+  compiler::WorkerMeasurement result;
   session.measure_workers(true);
-  double sum = 0;
   for (int i = 0; i < runs; ++i) {
     before();
     run();
-    double total = 0, most = 0;
-    for (const double seconds : session.worker_seconds()) {
-      total += seconds;
-      most = std::max(most, seconds);
-    }
-    sum += total > 0 ? most * static_cast<double>(session.worker_seconds().size()) / total : 0;
+    const auto seconds = session.worker_seconds();
+    const double mean =
+        std::accumulate(seconds.begin(), seconds.end(), 0.0) / static_cast<double>(seconds.size());
+    if (!(mean > 0)) continue;
+    result.imbalance += *std::max_element(seconds.begin(), seconds.end()) / mean / runs;
+    result.loads.resize(seconds.size());
+    for (std::size_t w = 0; w < seconds.size(); ++w) result.loads[w] += seconds[w] / mean / runs;
   }
   session.measure_workers(false);
-  return sum / runs;
+  return result;
 }
 
 class MachineMeasurer::Run {
@@ -95,9 +97,10 @@ Timing MachineMeasurer::time_layer(const LayerPlan& layer, DType dtype, std::int
       executor_, [&] { run.cool(); }, [&] { run.run(); }, while_compiling);
 }
 
-double MachineMeasurer::imbalance(const LayerPlan& layer, DType dtype, std::int64_t tokens) {
+compiler::WorkerMeasurement MachineMeasurer::worker_loads(const LayerPlan& layer, DType dtype,
+                                                          std::int64_t tokens) {
   Run run(*this, layer, dtype, tokens);
-  return measured_imbalance(
+  return measure_workers(
       run.session(), [&] { run.cool(); }, [&] { run.run(); });
 }
 

@@ -23,10 +23,9 @@ using base::AlignedBuffer;
 std::vector<std::byte> make_activations(DType dtype, std::int64_t tokens, std::int64_t cols,
                                         std::uint64_t seed = 1);
 
-/// max / mean busy time of the session's workers, the mean over a few calls of `run`, `before` in front of
-/// each.
-double measured_imbalance(Session& session, const std::function<void()>& before,
-                          const std::function<void()>& run);
+/// Busy times of the session's workers, means over a few calls of `run`, `before` in front of each.
+compiler::WorkerMeasurement measure_workers(Session& session, const std::function<void()>& before,
+                                            const std::function<void()>& run);
 
 /// Measures on the executor's threads. Dense products are measured once per shape and remembered: layers of
 /// one model repeat shapes.
@@ -39,7 +38,7 @@ class MachineMeasurer final : public compiler::Measurer {
   }
   std::optional<double> speedup(const LayerPlan& layer, DType dtype, std::int64_t tokens,
                                 const std::string& library) override;
-  double imbalance(const LayerPlan& layer, DType dtype, std::int64_t tokens) override;
+  compiler::WorkerMeasurement worker_loads(const LayerPlan& layer, DType dtype, std::int64_t tokens) override;
   /// Forgets the dense times remembered so far.
   void forget() { dense_.clear(); }
   Timing time_layer(const LayerPlan& layer, DType dtype, std::int64_t tokens);

@@ -128,6 +128,20 @@ Variant read_variant(const json& value, const std::string& where) {
   return v;
 }
 
+/// Plans of earlier builds have none.
+LayerDecision::WorkerLoads read_loads(const Fields& balance, const char* field) {
+  LayerDecision::WorkerLoads loads;
+  if (!balance.has(field)) return loads;
+  const Fields of(balance.at(field), fmt::format("{} {}", balance.where(), field));
+  for (const auto& [name, list] :
+       {std::pair("predicted", &loads.predicted), std::pair("measured", &loads.measured)})
+    for (const json& load : of.array(name)) {
+      if (!load.is_number()) of.wrong(name, load, "an array of numbers");
+      list->push_back(load.get<double>());
+    }
+  return loads;
+}
+
 LayerDecision read_decision(const json& value, const std::string& where) {
   const Fields fields(value, where);
   LayerDecision d;
@@ -148,7 +162,9 @@ LayerDecision read_decision(const json& value, const std::string& where) {
   for (const json& entry : fields.array("balance")) {
     const Fields b(entry, where + " balance");
     d.balance.push_back({b.integer("tokens", 0, max_extent), b.number("same"), b.number("paired"),
-                         b.number("longest_first"), b.number("measured")});
+                         b.number("longest_first"), b.number("measured"),
+                         b.has("measured_same") ? b.number("measured_same") : 0.0, read_loads(b, "before"),
+                         read_loads(b, "after")});
   }
   return d;
 }
@@ -213,13 +229,24 @@ json describe_decision(const LayerDecision& d) {
                           {"bytes", c.bytes},
                           {"chosen", c.chosen},
                           {"reason", c.reason}});
+  const auto loads_json = [&](const LayerDecision::WorkerLoads& loads) {
+    const auto rounded = [&](const std::vector<double>& values) {
+      json list = json::array();
+      for (const double value : values) list.push_back(std::round(finite(value) * 1e4) / 1e4);
+      return list;
+    };
+    return json{{"predicted", rounded(loads.predicted)}, {"measured", rounded(loads.measured)}};
+  };
   json balance = json::array();
   for (const auto& b : d.balance)
     balance.push_back({{"tokens", b.tokens},
                        {"same", finite(b.same)},
                        {"paired", finite(b.paired)},
                        {"longest_first", finite(b.longest_first)},
-                       {"measured", finite(b.measured)}});
+                       {"measured", finite(b.measured)},
+                       {"measured_same", finite(b.measured_same)},
+                       {"before", loads_json(b.before)},
+                       {"after", loads_json(b.after)}});
   return {{"blocks_dense", d.blocks_dense},   {"blocks_swing", d.blocks_swing},
           {"blocks_sparse", d.blocks_sparse}, {"blocks_empty", d.blocks_empty},
           {"structure", d.structure},         {"row_order", d.row_order},

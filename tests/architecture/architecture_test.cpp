@@ -98,11 +98,12 @@ TEST(Architecture, layers_include_only_what_lies_below) {
       {"compiler", {"cross", "base", "kernels", "plan", "compiler"}},
       {"runtime", {"cross", "base", "kernels", "plan", "runtime"}},
       {"model", {"cross", "base", "io", "kernels", "plan", "runtime", "model"}},
+      {"report", {"cross", "base", "report"}},
       {"kernels/cuda", {"cross", "plan", "kernels/cuda"}},
       {"cuda", {"cross", "base", "kernels/cuda", "plan", "cuda"}},
       {"driver",
        {"cross", "base", "io", "prune", "kernels", "plan", "compiler", "runtime", "cuda", "kernels/cuda",
-        "model", "driver"}},
+        "model", "report", "driver"}},
   };
   for (const auto& [name, file] : files()) {
     const auto allowed = below.find(layer_of(name));

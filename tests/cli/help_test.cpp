@@ -12,7 +12,7 @@ using ::testing::HasSubstr;
 TEST(Help, EveryCommandHasAnExampleAndJson) {
   const CrossFolder folder;
   for (const std::string command : {"inspect", "prune", "calibrate", "compile", "explain", "run", "verify",
-                                    "bench", "embed", "generate", "eval"}) {
+                                    "bench", "embed", "generate", "eval", "report"}) {
     const CrossResult result = folder.run({command, "--help"});
     EXPECT_EQ(result.code, 0) << command;
     EXPECT_THAT(result.out, HasSubstr("Example:\n  cross " + command + " ")) << command;

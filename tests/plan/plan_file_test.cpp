@@ -11,6 +11,7 @@
 #include "plan/description.h"
 #include "refusal.h"
 #include "support/make_plan.h"
+#include "support/plan_bytes.h"
 #include "temp_folder.h"
 
 namespace cross {
@@ -60,7 +61,8 @@ Plan full_plan(DType dtype) {
   first.decision.row_order = "by density";
   first.decision.candidates = {{"index8", 64, 1.5, 2.25, 4096, true, "fastest"},
                                {"dense onednn", 64, 3, 0, 0, false, ""}};
-  first.decision.balance = {{64, 1.5, 1.25, 1.0625, 1.125}};
+  first.decision.balance = {
+      {64, 1.5, 1.25, 1.0625, 1.125, 1.375, {{1.5, 0.5}, {1.375, 0.625}}, {{1.0625, 0.9375}, {}}}};
   plan.layers.push_back(
       make_layer(random_array(2, dtype, 3, 5, 0.5, Values::ordinary), {.formats = {Format::dense}}));
   plan.layers[1].name = "model.\xc3\xa9\"\\/ layer";
@@ -107,6 +109,20 @@ TEST(PlanFile, is_the_same_in_memory) {
   expect_equal(plan, *parsed);
   parsed.reset();
   EXPECT_TRUE(watched.expired());
+}
+
+TEST(PlanFile, of_an_earlier_build_knows_less_of_worker_loads) {
+  const TempFolder folder;
+  full_plan(DType::fp32).save(folder.path() / "p");
+  testing::PlanParts parts = testing::open_plan(read_file(folder.path() / "p"));
+  for (const char* field : {"measured_same", "before", "after"})
+    parts.description["layers"][0]["decision"]["balance"][0].erase(field);
+  const std::string bytes = testing::close_plan(parts);
+  const Plan loaded = Plan::parse(testing::as_bytes(bytes), "memory");
+  const auto& balance = loaded.layers[0].decision.balance[0];
+  EXPECT_EQ(balance.measured, 1.125);
+  EXPECT_EQ(balance.measured_same, 0);
+  EXPECT_TRUE(balance.before.predicted.empty());
 }
 
 TEST(PlanFile, outlives_its_name) {

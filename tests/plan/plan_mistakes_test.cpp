@@ -117,6 +117,17 @@ INSTANTIATE_TEST_SUITE_P(
         Change{"no_packing", set(layer, "packings", json::array()), {"no packing or no variant"}},
         Change{"no_variant", set(layer, "variants", json::array()), {"no packing or no variant"}},
         Change{"no_decision", [](PlanParts& p) { layer(p).erase("decision"); }, {"\"decision\" is missing"}},
+        Change{"worker_loads_are_text",
+               [](PlanParts& p) {
+                 layer(p)["decision"]["balance"] = {
+                     {{"tokens", 1},
+                      {"same", 1},
+                      {"paired", 1},
+                      {"longest_first", 1},
+                      {"measured", 1},
+                      {"before", {{"predicted", {"x"}}, {"measured", json::array()}}}}};
+               },
+               {"balance before: \"predicted\" is \"x\"; it must be an array of numbers"}},
         Change{"arithmetic_unknown",
                [](PlanParts& p) { layer(p)["packings"][0]["arithmetic"] = "int8"; },
                {"\"arithmetic\" is \"int8\""}},

@@ -1,6 +1,7 @@
 #include "compiler/balance/schedule.h"
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "compiler/balance/workers.h"
@@ -18,6 +19,22 @@ constexpr int tile_item_tokens = 128;
 /// schedule.
 constexpr std::int64_t most_items = 4;
 
+std::vector<std::vector<PlanPiece>> schedule_of(const WorkerBalance& balance) {
+  std::vector<std::vector<PlanPiece>> schedule(balance.pieces.size());
+  for (std::size_t w = 0; w < balance.pieces.size(); ++w)
+    for (const WorkPiece& piece : balance.pieces[w])
+      schedule[w].push_back({static_cast<int>(piece.item), static_cast<int>(piece.panel)});
+  return schedule;
+}
+
+/// Empty if there is no load at all.
+std::vector<double> over_mean(std::vector<double> loads) {
+  const double mean = std::accumulate(loads.begin(), loads.end(), 0.0) / static_cast<double>(loads.size());
+  if (!(mean > 0)) return {};
+  for (double& load : loads) load /= mean;
+  return loads;
+}
+
 }  // namespace
 
 LayerDecision::Balance schedule_variant(Variant& variant, std::span<const double> panel_ns, int workers,
@@ -27,24 +44,30 @@ LayerDecision::Balance schedule_variant(Variant& variant, std::span<const double
   variant.scheduled_items =
       variant.shape == "dot" ? 1 : static_cast<int>(std::clamp<std::int64_t>(items, 1, most_items));
 
-  LayerDecision::Balance report{variant.tokens, 1, 1, 1, 0};
+  LayerDecision::Balance report;
+  report.tokens = variant.tokens;
   double* predicted[] = {&report.same, &report.paired, &report.longest_first};
   double best = 0;
   for (std::size_t i = 0; i < std::size(policies); ++i) {
     const WorkerBalance balance =
         balance_workers(variant.scheduled_items, workers, panel_ns, {policies[i], 1, 0.0});
     *predicted[i] = balance.imbalance;
+    if (policies[i] == WorkerPolicy::same) report.before.predicted = over_mean(balance.loads);
     const bool wanted = policy == "auto" ? variant.schedule.empty() || balance.imbalance < best - 1e-3
                                          : policy == name_of(policies[i]);
     if (!wanted) continue;
     best = balance.imbalance;
+    report.after.predicted = over_mean(balance.loads);
     variant.policy = name_of(policies[i]);
-    variant.schedule.assign(static_cast<std::size_t>(workers), {});
-    for (std::size_t w = 0; w < balance.pieces.size(); ++w)
-      for (const WorkPiece& piece : balance.pieces[w])
-        variant.schedule[w].push_back({static_cast<int>(piece.item), static_cast<int>(piece.panel)});
+    variant.schedule = schedule_of(balance);
   }
   return report;
+}
+
+std::vector<std::vector<PlanPiece>> schedule_alike(const Variant& variant, std::size_t panels) {
+  const std::vector<double> alike(panels, 1.0);
+  return schedule_of(balance_workers(variant.scheduled_items, static_cast<int>(variant.schedule.size()),
+                                     alike, {WorkerPolicy::same, 1, 0.0}));
 }
 
 }  // namespace cross::compiler

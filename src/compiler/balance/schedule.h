@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "cross/plan.h"
 
@@ -15,5 +16,8 @@ namespace cross::compiler {
 /// simplest
 LayerDecision::Balance schedule_variant(Variant& variant, std::span<const double> panel_ns, int workers,
                                         const std::string& policy);
+
+/// The schedule that `variant` would have by the policy `same`: what balance is measured against.
+std::vector<std::vector<PlanPiece>> schedule_alike(const Variant& variant, std::size_t panels);
 
 }  // namespace cross::compiler

@@ -17,6 +17,12 @@ struct DenseMeasurement {
   std::string algorithm;  ///< the fastest, where the library lets its caller choose
 };
 
+/// How evenly the workers are busy.
+struct WorkerMeasurement {
+  double imbalance = 0;       ///< max / mean busy time; 0 where workers cannot be told apart
+  std::vector<double> loads;  ///< busy time of each worker over the mean
+};
+
 class Measurer {
  public:
   virtual ~Measurer() = default;
@@ -31,8 +37,11 @@ class Measurer {
                                         const std::string& /*library*/) {
     return std::nullopt;
   }
-  /// max / mean busy time of the workers in such a run; 0 where workers cannot be told apart.
-  virtual double imbalance(const LayerPlan& /*layer*/, DType /*dtype*/, std::int64_t /*tokens*/) { return 0; }
+  /// Busy times of the workers in such runs.
+  virtual WorkerMeasurement worker_loads(const LayerPlan& /*layer*/, DType /*dtype*/,
+                                         std::int64_t /*tokens*/) {
+    return {};
+  }
   /// The same through a dense library, with arbitrary weights of that shape.
   virtual DenseMeasurement dense(const std::string& library, DType dtype, std::int64_t rows,
                                  std::int64_t cols, bool bias, std::int64_t tokens) = 0;
