@@ -8,7 +8,7 @@
 #include "cuda/replay.h"
 #include "gpu/cusparse.h"
 #include "gpu/parts.h"
-#include "gpu/plot.h"
+#include "plot.h"
 
 namespace cross_bench {
 namespace {
