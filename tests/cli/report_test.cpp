@@ -68,6 +68,13 @@ TEST_F(ReportCommand, OfAModelPlan) {
   EXPECT_THAT(page, AllOf(HasSubstr("BertModel"), HasSubstr("feed-forward"), HasSubstr("rank correlation")));
 }
 
+TEST_F(ReportCommand, OfADecoder) {
+  done({"compile", fixture("tiny_story").string(), "-o", path("d.plan"), "--tokens", "1,16", "--no-measure"});
+  done({"report", path("d.plan"), "-o", path("r.html")});
+  EXPECT_EQ(ill_formed(read_file(path("r.html"))), "");
+  expect({"report", path("d.plan"), "-o", path("q.html"), "--bench"}, 2, {"a decoder", "cross eval"});
+}
+
 TEST_F(ReportCommand, TheNumbers) {
   const auto json =
       done({"report", model_plan(), "--reference", tiny_bert(), "--text", text(), "--json"}).json();
