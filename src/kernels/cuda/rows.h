@@ -12,6 +12,7 @@ GpuKernel delta4_sm90();
 GpuKernel delta8_sm80();
 GpuKernel delta8_sm90();
 GpuPrefill bitmap_planes_prefill();  ///< sm90
+GpuPrefill two_four_prefill();       ///< sm90
 GpuKernel two_four_sm80();
 GpuKernel two_four_sm90();
 

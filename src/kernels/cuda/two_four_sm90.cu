@@ -12,7 +12,8 @@ GpuKernel two_four_sm90() {
           sm90::two_four_refuses,
           sm90::two_four_workspace,
           sm90::two_four_launch,
-          sm90::two_four_expand};
+          sm90::two_four_expand,
+          two_four_prefill()};
 }
 
 }  // namespace cross::kernels::cuda

@@ -192,11 +192,18 @@ class PrefillCta {
       for (int step = ended - batch + 1; step <= ended; ++step)
         if (step % chunk_steps == 0 && (ended > 0 || later)) release(x_released);
       expand<b * batch, 0>(block, operands);
+      // All chunks of the batch before its first product: a wait between products would serialise them.
+      RingPlace ahead = x;
 #pragma unroll
       for (int i = 0; i < batch; ++i) {
         const int step = (b * batch + i) % chunk_steps;
-        if (step == 0) wait_in_cluster(m_.x_full(x.place), x.parity);
-        if (i == 0) wgmma_fence();
+        if (step == 0) wait_in_cluster(m_.x_full(ahead.place), ahead.parity);
+        if (step == chunk_steps - 1) ahead.next(p_.x_places);
+      }
+      wgmma_fence();
+#pragma unroll
+      for (int i = 0; i < batch; ++i) {
+        const int step = (b * batch + i) % chunk_steps;
         Source::template multiply<T>(
             sums, operands[i],
             swizzled_descriptor(m_.x + static_cast<std::uint32_t>(x.place) * Tile::chunk_bytes) +

@@ -1,0 +1,56 @@
+// The prefill product from a two_four matrix: limits and launch.
+#pragma once
+
+#include <string>
+
+#include "kernels/cuda/prefill/launch.cuh"
+#include "kernels/cuda/prefill/two_four_source.cuh"
+#include "plan/formats/gpu/blob.h"
+
+namespace cross::kernels::cuda {
+
+inline PrefillShape two_four_prefill_shape(const formats::gpu::TwoFourHeader& header, std::int64_t tokens) {
+  PrefillShape shape;
+  shape.rows = header.rows;
+  shape.cols = header.cols;
+  shape.tokens = tokens;
+  shape.panels = (header.panels + 1) / 2;
+  shape.blocks = header.k_blocks;
+  shape.block_cols = TwoFourSource::block_cols;
+  shape.place_bytes = TwoFourSource::copies * formats::gpu::two_four_block_bytes;
+  return shape;
+}
+
+inline std::string two_four_prefill_refuses(const PackedMatrix& matrix, std::int64_t tokens, std::size_t) {
+  const auto header = formats::gpu::read_header<formats::gpu::TwoFourHeader>(matrix.host);
+  const PrefillCut cut = best_prefill_cut<__nv_bfloat16, TwoFourSource>(
+      two_four_prefill_shape(header, std::max<std::int64_t>(tokens, 1)));
+  return cut.clusters > 0 ? std::string() : "its rings do not fit into shared memory";
+}
+
+inline std::size_t two_four_prefill_scratch(const PackedMatrix& matrix, std::int64_t tokens) {
+  return padded_bytes(tokens, formats::gpu::read_header<formats::gpu::TwoFourHeader>(matrix.host).cols);
+}
+
+template <class T>
+int two_four_prefill_launch_typed(const PackedMatrix& matrix, GpuArgs args) {
+  const auto header = formats::gpu::read_header<formats::gpu::TwoFourHeader>(matrix.host);
+  PrefillShape shape = two_four_prefill_shape(header, args.tokens);
+  if (const int error = pad_activations(args, shape); error != cudaSuccess) return error;
+  TwoFourSource::Params p;
+  p.blocks = matrix.device + header.blocks;
+  p.k_blocks = header.k_blocks;
+  p.panels = shape.panels;
+  p.format_panels = header.panels;
+  p.place_bytes = shape.place_bytes;
+  return launch_prefill<T, TwoFourSource>(shape, p, best_prefill_cut<T, TwoFourSource>(shape), args,
+                                          matrix.dtype);
+}
+
+inline int two_four_prefill_launch(const PackedMatrix& matrix, const GpuArgs& args) {
+  if (args.tokens == 0) return cudaSuccess;
+  return matrix.dtype == DType::bf16 ? two_four_prefill_launch_typed<__nv_bfloat16>(matrix, args)
+                                     : two_four_prefill_launch_typed<__half>(matrix, args);
+}
+
+}  // namespace cross::kernels::cuda
