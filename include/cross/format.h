@@ -15,11 +15,12 @@ enum class Format : std::uint8_t {
   n_m,          ///< bitmap whose every group of `group` positions keeps exactly `keep` values (fixed stride)
   block,        ///< column vectors of four rows: 8-bit column offset and four values
   empty,        ///< no kept value at all: no bytes, no work
-  // CUDA device family, 16-bit values; layouts in src/plan/formats/gpu/
+  // CUDA device family, 16-bit values unless noted; layouts in src/plan/formats/gpu/
   delta4,         ///< per nonzero: value and 4-bit column step
   delta8,         ///< per nonzero: value and signed 8-bit column step
   bitmap_planes,  ///< one mask bit per position in fragment order, then the kept values in byte planes
   two_four,       ///< at most two of every four columns: values and 2-bit positions in tensor-core fragments
+  cross_panels,   ///< fp32: per row panel a list for tensor cores and one for CUDA cores
 };
 
 inline constexpr Format all_formats[] = {Format::dense, Format::dense_panel, Format::bitmap, Format::index8,
@@ -27,7 +28,7 @@ inline constexpr Format all_formats[] = {Format::dense, Format::dense_panel, For
 
 /// Formats of the CUDA device family.
 inline constexpr Format gpu_formats[] = {Format::delta4, Format::delta8, Format::bitmap_planes,
-                                         Format::two_four};
+                                         Format::two_four, Format::cross_panels};
 
 constexpr bool is_gpu_format(Format format) {
   for (const Format one : gpu_formats)
@@ -59,6 +60,8 @@ constexpr std::string_view name_of(Format format) {
       return "bitmap_planes";
     case Format::two_four:
       return "two_four";
+    case Format::cross_panels:
+      return "cross_panels";
   }
   return "?";
 }

@@ -40,7 +40,7 @@ void decode_panel(const LayerPlan& layer, const Packing& packing, std::size_t pa
   for (const Segment& s : rows.segments) {
     if (is_gpu_format(s.format)) {
       formats::gpu::decode(packing.data.bytes.subspan(s.offset, s.bytes),
-                           [&](std::int64_t row, std::int64_t column, std::uint16_t bits) {
+                           [&](std::int64_t row, std::int64_t column, std::uint32_t bits) {
                              visit(static_cast<int>(row), column, bits);
                            });
       continue;

@@ -72,8 +72,6 @@ class LayerCheck {
   /// One panel of all rows, one segment of all columns, one blob.
   void check_gpu_packing(const Packing& packing) const {
     const std::size_t size = packing.data.bytes.size() - formats::segment_overread;
-    if (packing.arithmetic != PlanArithmetic::mma)
-      refuse("a packing of a CUDA plan must be dense, or have arithmetic \"mma\"");
     if (packing.panels.size() != 1 || packing.panels[0].row_begin != 0 ||
         packing.panels[0].rows != layer_.rows)
       refuse(fmt::format("a packing of a CUDA plan must be one panel of all {} rows", layer_.rows));
@@ -84,6 +82,8 @@ class LayerCheck {
     const Segment& s = panel.segments[0];
     if (!is_gpu_format(s.format))
       refuse(fmt::format("format {} is not for device \"cuda\"", name_of(s.format)));
+    if (!formats::gpu::holds(s.format, plan_.dtype))
+      refuse(fmt::format("format {} does not hold {} values", name_of(s.format), name_of(plan_.dtype)));
     if (s.offset != 0 || s.bytes > size)
       refuse(fmt::format("its segment's bytes [{}, +{}) must start at 0 and lie in the {} packed bytes",
                          s.offset, s.bytes, size));

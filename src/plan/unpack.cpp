@@ -22,7 +22,7 @@ std::vector<std::byte> unpack(const LayerPlan& layer, const Packing& packing, DT
       if (is_gpu_format(s.format)) {
         formats::gpu::decode(packing.data.bytes.subspan(s.offset, s.bytes), [&](std::int64_t row,
                                                                                 std::int64_t column,
-                                                                                std::uint16_t bits) {
+                                                                                std::uint32_t bits) {
           std::memcpy(dense.data() + static_cast<std::size_t>(row * layer.cols + column) * size, &bits, size);
         });
         continue;

@@ -12,6 +12,7 @@
 #include "driver/shipped_profiles.h"
 #include "kernels/isa.h"
 #include "kernels/table.h"
+#include "plan/formats/gpu/packed.h"
 #include "refusal.h"
 
 namespace cross {
@@ -110,7 +111,9 @@ TEST(Profile, AShippedProfilePricesEveryGpuFormat) {
   const CostProfile profile = driver::shipped_profile({"cuda", "NVIDIA H200", "sm90", 132, 1, "cublaslt 13"});
   EXPECT_NE(profile.source.find("shipped default, measured on"), std::string::npos) << profile.source;
   for (const Format format : gpu_formats)
-    EXPECT_TRUE(profile.time_us(std::string(name_of(format)) + ".decode", "mma", 0.3, 1, 4096, 4096))
+    EXPECT_TRUE(profile.time_us(std::string(name_of(format)) + ".decode",
+                                formats::gpu::holds(format, DType::fp32) ? "fp32" : "mma", 0.3, 1, 4096,
+                                4096))
         << name_of(format);
   EXPECT_TRUE(profile.time_us("dense.cublaslt", "mma", 1, 100, 4096, 4096));
   EXPECT_TRUE(profile.time_us("dense.cublaslt", "fp32", 1, 1, 768, 768));

@@ -11,6 +11,7 @@
 #include "cuda/replay.h"
 #include "kernels/cuda/gpu_kernel.h"
 #include "refusal.h"
+#include "plan/formats/gpu/packed.h"
 
 namespace cross::testing {
 namespace {
@@ -18,11 +19,12 @@ namespace {
 using cuda::Session;
 using cuda::Stream;
 
-/// Formats with a kernel for this GPU.
+/// Formats of 16-bit values with a kernel for this GPU.
 std::vector<Format> formats_here() {
   std::vector<Format> all;
   for (const Format format : gpu_formats)
-    if (kernels::cuda::gpu_kernel_for(format, first_gpu()->major, first_gpu()->minor) != nullptr)
+    if (formats::gpu::holds(format, DType::bf16) &&
+        kernels::cuda::gpu_kernel_for(format, first_gpu()->major, first_gpu()->minor) != nullptr)
       all.push_back(format);
   return all;
 }

@@ -37,6 +37,7 @@ double price_density(const BlockCounts& counts, std::size_t block, std::int64_t 
     case Format::delta8:
     case Format::bitmap_planes:
     case Format::two_four:
+    case Format::cross_panels:
       break;
   }
   return 1.0;

@@ -35,7 +35,7 @@ class GpuLayerFamily final : public LayerFamily {
 
   Packing pack(const LayoutCandidate& candidate, std::int64_t& nnz) override {
     Packing packing;
-    packing.arithmetic = PlanArithmetic::mma;
+    packing.arithmetic = in_.options.dtype == DType::fp32 ? PlanArithmetic::fp32 : PlanArithmetic::mma;
     packing.panels = candidate.layout.panels;
     cross::Segment& segment = packing.panels.at(0).segments.at(0);
     std::vector<std::byte> blob = pack_gpu(in_.weight, in_.options.dtype, segment.format,

@@ -12,10 +12,7 @@ namespace {
 /// Shapes whose prices are this close are both measured.
 constexpr double close_call = 1.5;
 
-constexpr const char* arithmetic = "mma";
-
 std::string reason_against(const GpuCandidateInputs& in, Format format) {
-  if (in.dtype == DType::fp32) return "the GPU has no fp32 kernel for it; --dtype bf16 or fp16 has";
   if (!in.gpu.max_tokens.contains(format)) return "this GPU has no kernel for it";
   return gpu_format_refuses(in.weight, in.dtype, format);
 }
@@ -44,7 +41,7 @@ std::optional<double> gpu_shape_us(const GpuCandidateInputs& in, Format format, 
                                    std::int64_t tokens) {
   const auto [rows, cols] = std::pair(in.weight.rows, in.weight.cols);
   const auto us = [&](const std::string& kernel, double density, std::int64_t count) {
-    return in.profile.time_us(kernel, arithmetic, density, count, rows, cols);
+    return in.profile.time_us(kernel, in.dtype == DType::fp32 ? "fp32" : "mma", density, count, rows, cols);
   };
   const std::string name = fmt::format("{}.{}", name_of(format), shape);
   if (shape == "decode") {

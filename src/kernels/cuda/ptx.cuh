@@ -203,9 +203,12 @@ __device__ __forceinline__ void wait_for_predecessor() {
 
 __device__ __forceinline__ float to_float(__nv_bfloat16 value) { return __bfloat162float(value); }
 __device__ __forceinline__ float to_float(__half value) { return __half2float(value); }
+__device__ __forceinline__ float to_float(float value) { return value; }
 template <class T>
 __device__ __forceinline__ T from_float(float value) {
-  if constexpr (__is_same(T, __nv_bfloat16))
+  if constexpr (__is_same(T, float))
+    return value;
+  else if constexpr (__is_same(T, __nv_bfloat16))
     return __float2bfloat16_rn(value);
   else
     return __float2half_rn(value);

@@ -8,8 +8,10 @@
 
 #include "compiler/pack/gpu/formats.h"
 #include "compiler/pack/gpu/kept_rows.h"
+#include "compiler/pack/gpu/pack_cross_panels.h"
 #include "cross/error.h"
 #include "plan/formats/gpu/delta.h"
+#include "plan/formats/gpu/packed.h"
 
 namespace cross::compiler {
 
@@ -36,7 +38,8 @@ std::vector<std::int64_t> count_rows(const MatrixView& weight, DType dtype, int 
 std::string gpu_format_refuses(const MatrixView& weight, DType plan_dtype, Format format) {
   if (std::find(std::begin(gpu_formats), std::end(gpu_formats), format) == std::end(gpu_formats))
     return fmt::format("{} is no format of the CUDA device family", name_of(format));
-  if (plan_dtype == DType::fp32) return "it holds 16-bit values only";
+  if (!formats::gpu::holds(format, plan_dtype))
+    return plan_dtype == DType::fp32 ? "it holds 16-bit values only" : "it holds fp32 values only";
   if (weight.rows < 1 || weight.cols < 1) return "the matrix is empty";
   if (weight.rows > std::numeric_limits<std::int32_t>::max() - 8 ||
       weight.cols > std::numeric_limits<std::int32_t>::max() - 8)
@@ -61,6 +64,8 @@ std::vector<std::byte> pack_gpu(const MatrixView& weight, DType plan_dtype, Form
       return pack_bitmap_planes(weight, plan_dtype, target, threads, kept);
     case Format::two_four:
       return pack_two_four(weight, plan_dtype, threads, kept);
+    case Format::cross_panels:
+      return pack_cross_panels(weight, target, threads, kept);
     default:
       throw InternalError("pack: not a format of the CUDA device family");
   }

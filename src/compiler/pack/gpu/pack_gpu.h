@@ -12,6 +12,16 @@
 
 namespace cross::compiler {
 
+/// How cross_panels shares its blocks; the defaults are what a plan wants, the others are for measuring what
+/// each decision is worth.
+struct CrossPanelsOptions {
+  enum class Units : std::uint8_t { balanced, all_tensor, all_gather, bands_only, fraction };
+  enum class Policy : std::uint8_t { automatic, same, paired, longest_first, even_cut };
+  Units units = Units::balanced;
+  Policy policy = Policy::automatic;
+  double gather_fraction = 0.0;  ///< Units::fraction: this share of the blocks goes to CUDA cores
+};
+
 /// What packing must know of the GPU: work is dealt to its SMs when it is packed.
 struct GpuTarget {
   int sms = 132;
@@ -19,6 +29,7 @@ struct GpuTarget {
   /// Token count that must run from the packed copy: more tokens need more of X in shared memory, hence more
   /// K groups and partial sums.
   std::int64_t tokens = 8;
+  CrossPanelsOptions cross = {};
 };
 
 /// Why `format` cannot hold the matrix, or empty. 2:4 needs its pattern; all need rows, cols ≥ 1.

@@ -5,6 +5,7 @@
 #include "cross/error.h"
 #include "plan/formats/gpu/bitmap_planes.h"
 #include "plan/formats/gpu/blob.h"
+#include "plan/formats/gpu/cross_panels.h"
 #include "plan/formats/gpu/delta.h"
 #include "plan/formats/gpu/two_four.h"
 
@@ -27,6 +28,8 @@ std::string check(std::span<const std::byte> blob, Format format, std::int64_t r
       return check_bitmap_planes(blob, rows, cols);
     case Format::two_four:
       return check_two_four(blob, rows, cols);
+    case Format::cross_panels:
+      return check_cross_panels(blob, rows, cols);
     default:
       return fmt::format("format {} is not one of the CUDA device family", name_of(format));
   }
@@ -41,6 +44,8 @@ void decode(std::span<const std::byte> blob, const Visitor& visit) {
       return decode_bitmap_planes(blob, visit);
     case Format::two_four:
       return decode_two_four(blob, visit);
+    case Format::cross_panels:
+      return decode_cross_panels(blob, visit);
     default:
       throw InternalError("decode: not a format of the CUDA device family");
   }

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 
+#include "cross/dtype.h"
 #include "cross/format.h"
 
 namespace cross::formats::gpu {
@@ -21,8 +22,13 @@ struct BlobHeader {
   std::uint64_t blob_bytes = 0;  ///< of header and payload
 };
 
-/// Called for every stored value: row and column of W, its 16 bits.
-using Visitor = std::function<void(std::int64_t row, std::int64_t col, std::uint16_t bits)>;
+/// Whether a format's values are of `dtype`: fp32 for cross_panels, 16 bits for the others.
+constexpr bool holds(Format format, DType dtype) {
+  return (format == Format::cross_panels) == (dtype == DType::fp32);
+}
+
+/// Called for every stored value: row and column of W, its 16 or 32 bits.
+using Visitor = std::function<void(std::int64_t row, std::int64_t col, std::uint32_t bits)>;
 
 /// Empty if `blob` is a well-formed matrix of this format and shape: every count, offset and column in range,
 /// so that the kernels may trust it. Touches no byte outside `blob`.

@@ -1,0 +1,214 @@
+// fp32 products of cross_panels against float64: both units, odd shapes, special values, equal bits.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "compiler/pack/gpu/pack_gpu.h"
+#include "cross/executor.h"
+#include "cuda/gpu_test.h"
+#include "cuda/memory.h"
+#include "kernels/cuda/gpu_kernel.h"
+#include "plan/formats/gpu/packed.h"
+
+namespace cross::testing {
+namespace {
+
+using compiler::CrossPanelsOptions;
+using kernels::cuda::counter_bytes;
+using kernels::cuda::GpuArgs;
+using kernels::cuda::GpuKernel;
+using Units = CrossPanelsOptions::Units;
+using Policy = CrossPanelsOptions::Policy;
+
+struct Floats {
+  std::int64_t rows = 0, cols = 0;
+  std::vector<float> values;
+
+  Floats(std::int64_t row_count, std::int64_t col_count)
+      : rows(row_count), cols(col_count), values(static_cast<std::size_t>(rows * cols)) {}
+  float& at(std::int64_t r, std::int64_t c) { return values[static_cast<std::size_t>(r * cols + c)]; }
+  float at(std::int64_t r, std::int64_t c) const { return values[static_cast<std::size_t>(r * cols + c)]; }
+  std::span<const std::byte> bytes() const { return std::as_bytes(std::span(values)); }
+};
+
+Floats random_floats(unsigned seed, std::int64_t rows, std::int64_t cols, double density) {
+  Floats result(rows, cols);
+  std::mt19937 random(seed);
+  std::normal_distribution<float> value;
+  std::bernoulli_distribution keep(density);
+  for (float& v : result.values) v = keep(random) ? value(random) : 0.0f;
+  return result;
+}
+
+class CrossPanels : public GpuTest {
+ protected:
+  void SetUp() override {
+    GpuTest::SetUp();
+    if (IsSkipped()) return;
+    kernel_ = kernels::cuda::gpu_kernel_for(Format::cross_panels, gpu().major, gpu().minor);
+    if (kernel_ == nullptr) GTEST_SKIP() << "cross_panels does not run on this GPU";
+  }
+
+  /// Twice, with equal bits; counters zero afterwards; y[t, r] within `tolerance` of Σ|w·x|
+  /// (docs/numerics.md).
+  void check(const Floats& weight, const Floats& x, const CrossPanelsOptions& cross, GpuArgs args = {},
+             const Floats* residual = nullptr, const std::vector<float>& bias = {}) {
+    compiler::GpuTarget target;
+    target.sms = gpu().sms;
+    target.shared_bytes = gpu().shared_bytes;
+    target.tokens = x.rows;
+    target.cross = cross;
+    std::int64_t kept = 0;
+    const auto blob = compiler::pack_gpu(
+        {DType::fp32, weight.rows, weight.cols, reinterpret_cast<const std::byte*>(weight.values.data())},
+        DType::fp32, Format::cross_panels, target, available_cores(), kept);
+    ASSERT_EQ(formats::gpu::check(blob, Format::cross_panels, weight.rows, weight.cols), "");
+    const cuda::DeviceBuffer packed(blob.size(), "weights"), x_gpu(x.bytes().size(), "x");
+    packed.upload(blob);
+    x_gpu.upload(x.bytes());
+    const kernels::cuda::PackedMatrix matrix{blob, packed.data(), DType::fp32};
+    ASSERT_EQ(kernel_->refuses(matrix, x.rows, gpu().shared_bytes), "");
+    const cuda::DeviceBuffer workspace(kernel_->workspace(matrix, x.rows), "workspace");
+    workspace.fill(0xff);
+    workspace.upload(std::vector<std::byte>(counter_bytes));
+    const auto outputs = static_cast<std::size_t>(x.rows * weight.rows);
+    const cuda::DeviceBuffer y(4 * outputs, "y"), bias_gpu(4 * bias.size() + 4, "bias"),
+        residual_gpu(4 * outputs, "residual");
+    bias_gpu.upload(std::as_bytes(std::span(bias)));
+    args.x = x_gpu.data();
+    args.y = y.data();
+    args.tokens = x.rows;
+    args.workspace = workspace.data();
+    if (!bias.empty()) args.bias = reinterpret_cast<const float*>(bias_gpu.data());
+    if (residual != nullptr) {
+      residual_gpu.upload(residual->bytes());
+      args.residual = residual_gpu.data();
+    }
+    const cuda::Stream stream;
+    args.stream = stream.get();
+    std::vector<float> first(outputs), second(outputs);
+    for (std::vector<float>* out : {&first, &second}) {
+      y.fill(0xff);
+      ASSERT_EQ(kernel_->launch(matrix, args), 0);
+      stream.wait();
+      y.download(std::as_writable_bytes(std::span(*out)));
+    }
+    EXPECT_EQ(std::memcmp(first.data(), second.data(), 4 * outputs), 0) << "two runs differ";
+    std::vector<std::byte> counters(counter_bytes);
+    workspace.download(counters);
+    EXPECT_TRUE(std::all_of(counters.begin(), counters.end(), [](std::byte b) { return b == std::byte{0}; }));
+    compare(weight, x, first, args.activation, residual, bias);
+  }
+
+  static void compare(const Floats& weight, const Floats& x, const std::vector<float>& y,
+                      Activation activation, const Floats* residual, const std::vector<float>& bias) {
+    constexpr double tolerance = 1.5e-6;
+    for (std::int64_t r = 0; r < weight.rows; ++r)
+      for (std::int64_t t = 0; t < x.rows; ++t) {
+        double sum = bias.empty() ? 0.0 : static_cast<double>(bias[static_cast<std::size_t>(r)]);
+        double magnitude = std::abs(sum);
+        for (std::int64_t k = 0; k < weight.cols; ++k) {
+          if (weight.at(r, k) == 0.0f && !std::signbit(weight.at(r, k))) continue;
+          const double term = static_cast<double>(weight.at(r, k)) * static_cast<double>(x.at(t, k));
+          sum += term;
+          magnitude += std::abs(term);
+        }
+        if (activation == Activation::relu) sum = sum > 0 || std::isnan(sum) ? sum : 0;
+        if (residual != nullptr) {
+          sum += static_cast<double>(residual->at(t, r));
+          magnitude += std::abs(static_cast<double>(residual->at(t, r)));
+        }
+        const auto got = static_cast<double>(y[static_cast<std::size_t>(t * weight.rows + r)]);
+        const bool fits = std::isnan(sum)   ? std::isnan(got)
+                          : std::isinf(sum) ? got == sum
+                                            : std::abs(got - sum) <= tolerance * magnitude + 1e-37;
+        ASSERT_TRUE(fits) << "y[" << t << ", " << r << "] is " << got << " instead of " << sum;
+      }
+  }
+
+  static CrossPanelsOptions options(Units units, Policy policy = Policy::automatic) {
+    CrossPanelsOptions result;
+    result.units = units;
+    result.policy = policy;
+    result.gather_fraction = 0.4;
+    return result;
+  }
+
+  const GpuKernel* kernel_ = nullptr;
+};
+
+TEST_F(CrossPanels, OddShapesAllDensitiesBothUnits) {
+  struct Shape {
+    std::int64_t rows, cols, tokens;
+  };
+  unsigned seed = 1;
+  for (const Shape& shape : {Shape{1, 1, 1},
+                             {3, 7, 2},
+                             {64, 64, 128},
+                             {65, 63, 129},
+                             {127, 200, 33},
+                             {257, 1031, 9},
+                             {300, 1000, 130},
+                             {520, 640, 300},
+                             {1031, 77, 31}})
+    for (const double density : {0.0, 0.02, 0.3, 1.0})
+      for (const Units units : {Units::balanced, Units::all_tensor, Units::all_gather, Units::fraction}) {
+        SCOPED_TRACE(::testing::Message()
+                     << shape.rows << "x" << shape.cols << ", " << shape.tokens << " tokens, density "
+                     << density << ", units " << static_cast<int>(units));
+        const Floats weight = random_floats(++seed, shape.rows, shape.cols, density);
+        ASSERT_NO_FATAL_FAILURE(
+            check(weight, random_floats(99, shape.tokens, shape.cols, 1), options(units)));
+      }
+}
+
+TEST_F(CrossPanels, EveryPolicy) {
+  const Floats weight = random_floats(1, 700, 900, 0.2), x = random_floats(2, 400, 900, 1);
+  for (const Policy policy : {Policy::same, Policy::paired, Policy::longest_first, Policy::even_cut})
+    ASSERT_NO_FATAL_FAILURE(check(weight, x, options(Units::fraction, policy)));
+}
+
+TEST_F(CrossPanels, Epilogues) {
+  const Floats weight = random_floats(3, 261, 520, 0.4), x = random_floats(4, 77, 520, 1),
+               residual = random_floats(5, 77, 261, 1);
+  std::vector<float> bias(261);
+  for (std::size_t i = 0; i < bias.size(); ++i) bias[i] = 0.37f * static_cast<float>(i % 11) - 1.7f;
+  GpuArgs relu;
+  relu.activation = Activation::relu;
+  ASSERT_NO_FATAL_FAILURE(check(weight, x, options(Units::fraction), {}, &residual, bias));
+  ASSERT_NO_FATAL_FAILURE(check(weight, x, options(Units::all_tensor), relu, nullptr, bias));
+}
+
+/// Inf and NaN where nothing is kept contribute nothing; where a weight is kept they spread.
+TEST_F(CrossPanels, InfAndNan) {
+  Floats weight = random_floats(6, 300, 600, 0.3), x = random_floats(7, 140, 600, 1);
+  for (std::int64_t r = 0; r < weight.rows; ++r) weight.at(r, 77) = 0;
+  for (std::int64_t t = 0; t < x.rows; t += 5) x.at(t, 77) = t % 2 == 0 ? INFINITY : NAN;
+  x.at(3, 300) = -INFINITY;
+  x.at(130, 599) = NAN;
+  for (const Units units : {Units::all_tensor, Units::all_gather, Units::fraction})
+    ASSERT_NO_FATAL_FAILURE(check(weight, x, options(units)));
+  for (std::int64_t c = 0; c < weight.cols; ++c)
+    if (weight.at(20, c) != 0) weight.at(20, c) = INFINITY;
+  weight.at(21, 5) = NAN;
+  weight.at(22, 6) = -0.0f;
+  ASSERT_NO_FATAL_FAILURE(check(weight, x, options(Units::all_tensor)));
+}
+
+/// Rows and tokens of very different magnitude: each has a scale of its own.
+TEST_F(CrossPanels, Magnitudes) {
+  Floats weight = random_floats(8, 200, 500, 0.4), x = random_floats(9, 130, 500, 1);
+  for (std::int64_t r = 0; r < weight.rows; ++r)
+    for (std::int64_t c = 0; c < weight.cols; ++c)
+      weight.at(r, c) *= std::ldexp(1.0f, static_cast<int>(r % 60) - 30);
+  for (std::int64_t t = 0; t < x.rows; ++t)
+    for (std::int64_t c = 0; c < x.cols; ++c) x.at(t, c) *= std::ldexp(1.0f, static_cast<int>(t % 80) - 40);
+  ASSERT_NO_FATAL_FAILURE(check(weight, x, options(Units::fraction)));
+}
+
+}  // namespace
+}  // namespace cross::testing
