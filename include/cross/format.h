@@ -21,6 +21,7 @@ enum class Format : std::uint8_t {
   bitmap_planes,  ///< one mask bit per position in fragment order, then the kept values in byte planes
   two_four,       ///< at most two of every four columns: values and 2-bit positions in tensor-core fragments
   cross_panels,   ///< fp32: per row panel a list for tensor cores and one for CUDA cores
+  block_tiles,    ///< blocks of 64x64 that keep anything, dense inside, in tensor-core fragments
 };
 
 inline constexpr Format all_formats[] = {Format::dense, Format::dense_panel, Format::bitmap, Format::index8,
@@ -28,7 +29,7 @@ inline constexpr Format all_formats[] = {Format::dense, Format::dense_panel, For
 
 /// Formats of the CUDA device family.
 inline constexpr Format gpu_formats[] = {Format::delta4, Format::delta8, Format::bitmap_planes,
-                                         Format::two_four, Format::cross_panels};
+                                         Format::two_four, Format::cross_panels, Format::block_tiles};
 
 constexpr bool is_gpu_format(Format format) {
   for (const Format one : gpu_formats)
@@ -62,6 +63,8 @@ constexpr std::string_view name_of(Format format) {
       return "two_four";
     case Format::cross_panels:
       return "cross_panels";
+    case Format::block_tiles:
+      return "block_tiles";
   }
   return "?";
 }

@@ -111,6 +111,8 @@ Layer::Route Layer::route(std::int64_t tokens) const {
     return {&stored, &variant, tokens, true};
   const bool runs =
       static_cast<std::size_t>(tokens) < stored.runs.size() && stored.runs[static_cast<std::size_t>(tokens)];
+  if (!runs && stored.kernel->expand == nullptr && stored.runs_prefill(tokens, device_.shared_bytes))
+    return {&stored, &variant, tokens, true};
   if (stored.kernel->expand != nullptr)
     return {&stored, &variant, variant.shape == "decode" && runs ? tokens : 0};
   if (runs || stored.slice > 0) return {&stored, &variant, runs ? tokens : stored.slice};

@@ -60,8 +60,20 @@ Halves random_two_four(std::uint64_t seed, DType dtype, std::int64_t rows, std::
   return halves;
 }
 
+Halves random_blocks(std::uint64_t seed, DType dtype, std::int64_t rows, std::int64_t cols, double density) {
+  constexpr std::int64_t side = 64;
+  Halves halves = random_halves(seed, dtype, rows, cols, 1);
+  const Halves kept =
+      random_halves(seed + 1, dtype, (rows + side - 1) / side, (cols + side - 1) / side, density);
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t c = 0; c < cols; ++c)
+      if (kept.at(r / side, c / side) == 0) halves.at(r, c) = 0;
+  return halves;
+}
+
 Halves random_weight(Format format, std::uint64_t seed, DType dtype, std::int64_t rows, std::int64_t cols,
                      double density) {
+  if (format == Format::block_tiles) return random_blocks(seed, dtype, rows, cols, density);
   Halves weight = random_halves(seed, dtype, rows, cols, density);
   if (compiler::gpu_format_refuses(weight.view(), dtype, format).empty()) return weight;
   return random_two_four(seed, dtype, rows, cols, density);

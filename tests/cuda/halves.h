@@ -36,10 +36,12 @@ struct Halves {
 /// Each position kept with probability `density`, values uniform in ±[1/16, 1).
 Halves random_halves(std::uint64_t seed, DType dtype, std::int64_t rows, std::int64_t cols, double density);
 
-/// The same, but at most two of every four columns are kept: for formats that hold nothing else.
+/// Blocks of 64x64, each kept whole with probability `density`.
+Halves random_blocks(std::uint64_t seed, DType dtype, std::int64_t rows, std::int64_t cols, double density);
+/// At most two of every four columns are kept: for formats that hold nothing else.
 Halves random_two_four(std::uint64_t seed, DType dtype, std::int64_t rows, std::int64_t cols, double density);
 
-/// A random weight that `format` can hold: i.i.d., or 2:4 where the format refuses that.
+/// A random weight that `format` can hold: i.i.d., or 2:4 or whole blocks where the format is made for that.
 Halves random_weight(Format format, std::uint64_t seed, DType dtype, std::int64_t rows, std::int64_t cols,
                      double density);
 

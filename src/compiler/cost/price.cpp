@@ -38,6 +38,7 @@ double price_density(const BlockCounts& counts, std::size_t block, std::int64_t 
     case Format::bitmap_planes:
     case Format::two_four:
     case Format::cross_panels:
+    case Format::block_tiles:
       break;
   }
   return 1.0;

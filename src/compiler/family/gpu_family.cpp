@@ -30,7 +30,8 @@ class GpuLayerFamily final : public LayerFamily {
                                      .profile = in_.profile,
                                      .gpu = gpu_,
                                      .tokens = in_.options.tokens,
-                                     .only = in_.options.format});
+                                     .only = in_.options.format,
+                                     .threads = in_.options.threads});
   }
 
   Packing pack(const LayoutCandidate& candidate, std::int64_t& nnz) override {

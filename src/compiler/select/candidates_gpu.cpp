@@ -14,7 +14,11 @@ constexpr double close_call = 1.5;
 
 std::string reason_against(const GpuCandidateInputs& in, Format format) {
   if (!in.gpu.max_tokens.contains(format)) return "this GPU has no kernel for it";
-  return gpu_format_refuses(in.weight, in.dtype, format);
+  std::string why = gpu_format_refuses(in.weight, in.dtype, format);
+  // Prices know its density alone, and are those of full blocks.
+  if (why.empty() && format == Format::block_tiles && in.only == "auto")
+    why = block_tiles_wastes(in.weight, in.dtype, in.threads);
+  return why;
 }
 
 /// Prices a format for all token counts; marks it dropped if some count cannot be priced.

@@ -17,6 +17,7 @@ struct GpuCandidateInputs {
   const GpuFamily& gpu;
   std::vector<std::int64_t> tokens;
   std::string only = "auto";  ///< a format name, "dense", or "auto"
+  int threads = 1;
 };
 
 /// Profiles name what this prices:

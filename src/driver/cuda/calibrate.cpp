@@ -12,6 +12,7 @@
 #include "driver/cuda/masked_bits.h"
 #include "driver/machine.h"
 #include "kernels/cuda/gpu_kernel.h"
+#include "plan/formats/gpu/block_tiles.h"
 
 namespace cross::driver::cuda {
 namespace {
@@ -119,15 +120,19 @@ class Calibration {
   }
 
   /// Packed for few tokens, and for many where that does not run them. Empty where the format cannot hold the
-  /// density: an i.i.d. mask, or one that keeps two of every four for formats that need that.
+  /// density: an i.i.d. mask, one of whole blocks for the format made of them, or one that keeps two of every
+  /// four for formats that need that.
   std::vector<LayerPlan> pack(const Job& job) const {
     constexpr std::uint64_t seed = 3;
     const auto [rows, cols] = job.size;
     const Format format = job.kernel->format;
     const DType dtype = job.dtype;
-    auto bits = masked_bits(dtype, rows, cols, seed, [&](std::int64_t, std::int64_t, std::uint32_t random) {
-      return keeps(random, job.density);
-    });
+    auto bits =
+        masked_bits(dtype, rows, cols, seed, [&](std::int64_t r, std::int64_t c, std::uint32_t random) {
+          if (format != Format::block_tiles) return keeps(random, job.density);
+          constexpr std::int64_t side = formats::gpu::block_tiles_side;
+          return keeps(static_cast<std::uint32_t>(position_hash(seed + 2, r / side, c / side)), job.density);
+        });
     const auto view = [&] { return MatrixView{dtype, rows, cols, bits.data()}; };
     if (!compiler::gpu_format_refuses(view(), dtype, format).empty()) {
       if (job.density > 0.5) return {};

@@ -8,6 +8,7 @@ namespace cross::kernels::cuda {
 GpuKernel bitmap_planes_sm80();
 GpuKernel bitmap_planes_sm90();
 GpuKernel cross_panels_sm90();
+GpuKernel block_tiles_sm90();
 GpuKernel delta4_sm80();
 GpuKernel delta4_sm90();
 GpuKernel delta8_sm80();

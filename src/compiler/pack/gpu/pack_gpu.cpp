@@ -66,6 +66,8 @@ std::vector<std::byte> pack_gpu(const MatrixView& weight, DType plan_dtype, Form
       return pack_two_four(weight, plan_dtype, threads, kept);
     case Format::cross_panels:
       return pack_cross_panels(weight, target, threads, kept);
+    case Format::block_tiles:
+      return pack_block_tiles(weight, plan_dtype, threads, kept);
     default:
       throw InternalError("pack: not a format of the CUDA device family");
   }

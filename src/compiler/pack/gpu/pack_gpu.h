@@ -35,6 +35,9 @@ struct GpuTarget {
 /// Why `format` cannot hold the matrix, or empty. 2:4 needs its pattern; all need rows, cols ≥ 1.
 std::string gpu_format_refuses(const MatrixView& weight, DType plan_dtype, Format format);
 
+/// Why block_tiles would store mostly zeros, or empty: it holds every matrix, but blocks as dense ones.
+std::string block_tiles_wastes(const MatrixView& weight, DType plan_dtype, int threads);
+
 /// Packs the weights, rounded to `plan_dtype` (bf16 or fp16), with work dealt to `target`. @param kept
 /// receives the number of kept weights. Deterministic.
 std::vector<std::byte> pack_gpu(const MatrixView& weight, DType plan_dtype, Format format,

@@ -23,6 +23,7 @@ struct BitmapPlanesSource {
   static constexpr int copies = formats::gpu::bitmap_planes_tiles;
   using Operand = DenseOperand;
 
+  static __device__ __forceinline__ int row_tile(const Params&, int i) { return i; }
   static __device__ __forceinline__ int blocks(const Params& p, int) { return p.k_blocks; }
   static __device__ __forceinline__ int column(const Params&, int, int i) { return i * block_cols; }
 

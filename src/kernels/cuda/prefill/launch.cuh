@@ -21,7 +21,11 @@ struct PrefillShape {
   int blocks = 0;  ///< of a row tile along K, at most
   int block_cols = 0;
   std::uint32_t place_bytes = 0;  ///< of a panel's block in shared memory
-  bool shares_x = true;           ///< all row tiles read the same columns in the same order
+/// Copy X to pairs of CTAs, which then work in step on neighbouring row tiles: where X comes too slowly. All
+  /// row tiles must read the same columns in the same order.
+  bool shares_x = true;
+  /// What a step of 16 columns takes besides its products, in clocks of a warp group: fitted on an H100.
+  double step_clocks = 60;
 };
 
 /// How a launch cuts the product.
@@ -47,7 +51,7 @@ void choose_rings(PrefillCut& cut, const PrefillShape& shape, std::size_t room) 
     if (used > room) continue;
     const int x_places =
         std::min<int>(static_cast<int>((room - used) / Tile::chunk_bytes), prefill_most_places);
-    if (x_places < (w_places == 3 ? 4 : 2)) continue;
+    if (x_places < (w_places == 3 && Tile::ctas == 1 ? 4 : 2)) continue;
     cut.x_places = x_places;
     cut.w_places = w_places;
     cut.shared = used + static_cast<std::size_t>(x_places) * Tile::chunk_bytes;
@@ -55,15 +59,16 @@ void choose_rings(PrefillCut& cut, const PrefillShape& shape, std::size_t room) 
   }
 }
 
-/// Clocks of a cut: waves of tiles, each its share of K at the rate of the tensor cores and what surrounds
-/// it. It must only tell cuts apart.
+/// Clocks of a cut: waves of tiles, each its share of K, what surrounds a tile, and sums exchanged. Products of a
+/// step take Tile::tokens / 2 clocks a warp group and overlap in part with what else the step needs. It must only
+/// tell cuts apart.
 template <class Tile>
 void price_cut(PrefillCut& cut, const PrefillShape& shape) {
   const int waves = (cut.row_tiles * cut.token_tiles + cut.clusters - 1) / cut.clusters;
-  const double blocks = (shape.blocks + Tile::splits - 1) / Tile::splits;
-  const double block = shape.block_cols / 16.0 * Tile::groups * Tile::tokens / 2;
-  const double exchange = Tile::splits > 1 ? 1500.0 + Tile::exchange_bytes / 16.0 : 0.0;
-  cut.clocks = waves * (blocks * block * 1.1 + 1500.0 + Tile::tokens * 8.0 / Tile::splits + exchange);
+  const double steps = (shape.blocks + Tile::splits - 1) / Tile::splits * (shape.block_cols / 16.0);
+  const double step = shape.step_clocks + 0.57 * Tile::tokens * Tile::groups * Tile::ctas / 2;
+  const double exchange = Tile::splits > 1 ? 1000.0 + Tile::exchange_bytes / 32.0 : 0.0;
+  cut.clocks = waves * (steps * step + 2000.0 + 12.0 * Tile::tokens + exchange);
 }
 
 template <class T, class Source, class Tile>
@@ -76,19 +81,20 @@ PrefillCut cut_for(const PrefillShape& shape, int sharers) {
   cut.row_tiles = (row_tiles + sharers - 1) / sharers;
   cut.token_tiles = static_cast<int>((shape.tokens + Tile::tokens - 1) / Tile::tokens);
   const DeviceLimits& limits = device_limits();
-  choose_rings<Tile>(cut, shape, limits.shared_bytes);
+  constexpr std::size_t reserved = 1024;  // of a CTA, by the system
+  choose_rings<Tile>(cut, shape, (limits.shared_bytes + reserved) / Tile::ctas - reserved);
   if (cut.x_places == 0 || shape.blocks < Tile::splits) return cut;
-  const int size = sharers * Tile::splits;
+  const int size = sharers * Tile::splits, ctas = limits.sms * Tile::ctas;
   // Clusters come as GPCs have room for them: on an H100 of 132 SMs all pairs and 32 fours fit.
-  const int most = size <= 2 ? limits.sms / size : limits.sms / size - (size > 4 ? 1 : 0);
+  const int most = ctas / size - (size > 4 ? 1 : 0);
   cut.clusters = std::min(most, cut.row_tiles * cut.token_tiles);
   price_cut<Tile>(cut, shape);
   return cut;
 }
 
-/// Calls f with every tile that there are kernels for.
-template <class F>
-void for_each_prefill_tile(F f) {
+/// Calls f with every tile that there are kernels for; sources may have tiles of their own.
+template <class Source, class F>
+void for_each_tile_of(Source, F f) {
   f(PrefillTile<2, 256, 1>{});
   f(PrefillTile<2, 256, 2>{});
   f(PrefillTile<2, 128, 1>{});
@@ -99,7 +105,7 @@ void for_each_prefill_tile(F f) {
 template <class T, class Source>
 PrefillCut best_prefill_cut(const PrefillShape& shape) {
   PrefillCut best;
-  for_each_prefill_tile([&](auto tile) {
+  for_each_tile_of(Source{}, [&](auto tile) {
     for (const int sharers : {1, 2}) {
       if (sharers == 2 && (!shape.shares_x || shape.panels <= decltype(tile)::groups)) continue;
       if (sharers == 1 && shape.shares_x && shape.panels > decltype(tile)::groups) continue;
@@ -153,7 +159,7 @@ template <class T, class Source>
 int launch_prefill(const PrefillShape& shape, const typename Source::Params& source, const PrefillCut& cut,
                    const GpuArgs& args, DType dtype) {
   int error = cudaErrorInvalidConfiguration;
-  for_each_prefill_tile([&](auto tile) {
+  for_each_tile_of(Source{}, [&](auto tile) {
     using Tile = decltype(tile);
     if (cut.clusters > 0 && cut.tokens == Tile::tokens && cut.splits == Tile::splits)
       error = launch_prefill_cut<T, Source, Tile>(shape, source, cut, args, dtype);

@@ -73,9 +73,9 @@ class PrefillCta {
     const std::uint32_t part = static_cast<std::uint32_t>(share_) * (Tile::chunk_bytes / p_.sharers);
     const auto ctas = static_cast<std::uint16_t>(((1 << p_.sharers) - 1) << (split_ * p_.sharers));
     RingPlace ring;
-    for (int tile = cluster_; tile < tiles_; tile += clusters_) {
+    for (int round = 0, tile = cluster_; tile < tiles_; tile = tile_of(++round)) {
       const PrefillTurn turn(p_, tile);
-      const int row_tile = turn.row_tile * p_.sharers + share_;
+      const int row_tile = row_tile_of(turn);
       const int token = turn.token_tile * Tile::tokens + share_ * part_tokens;
       const auto [first, last] = range(row_tile);
       for (int block = first; block < last; ++block) {
@@ -100,8 +100,8 @@ class PrefillCta {
     const int group = lane_ / Source::copies, copy = lane_ % Source::copies;
     if (group >= Tile::groups) return;
     RingPlace ring;
-    for (int tile = cluster_; tile < tiles_; tile += clusters_) {
-      const int row_tile = PrefillTurn(p_, tile).row_tile * p_.sharers + share_;
+    for (int round = 0, tile = cluster_; tile < tiles_; tile = tile_of(++round)) {
+      const int row_tile = row_tile_of(PrefillTurn(p_, tile));
       // Past the last panel the last one is multiplied again, for outputs that nobody stores.
       const int panel = min(row_tile * Tile::groups + group, p_.source.panels - 1);
       const auto [first, last] = range(row_tile);
@@ -127,9 +127,9 @@ class PrefillCta {
     RingPlace x, x_released, w;
     float sums[Tile::eights][4];
     typename Source::Operand a[buffers][batch] = {};
-    for (int tile = cluster_; tile < tiles_; tile += clusters_) {
+    for (int round = 0, tile = cluster_; tile < tiles_; tile = tile_of(++round)) {
       const PrefillTurn turn(p_, tile);
-      const int row_tile = turn.row_tile * p_.sharers + share_;
+      const int row_tile = row_tile_of(turn);
       const std::int64_t panel = static_cast<std::int64_t>(row_tile) * Tile::groups + group;
       const auto [first, last] = range(row_tile);
 #pragma unroll
@@ -165,6 +165,13 @@ class PrefillCta {
   struct Range {
     int first, last;
   };
+  /// Rounds go there and back, so that a CTA that had a long tile of a sorted list gets a short one.
+  __device__ __forceinline__ int tile_of(int round) const {
+    return round * clusters_ + (round % 2 == 0 ? cluster_ : clusters_ - 1 - cluster_);
+  }
+  __device__ __forceinline__ int row_tile_of(const PrefillTurn& turn) const {
+    return Source::row_tile(p_.source, turn.row_tile * p_.sharers + share_);
+  }
   /// This CTA's blocks of a row tile.
   __device__ __forceinline__ Range range(int row_tile) const {
     const int blocks = Source::blocks(p_.source, row_tile);
@@ -237,7 +244,7 @@ class PrefillCta {
 };
 
 template <class T, class Source, class Tile>
-__global__ void __launch_bounds__(Tile::threads, 1)
+__global__ void __launch_bounds__(Tile::threads, Tile::ctas)
     prefill_kernel(const __grid_constant__ PrefillParams<T, Source> p) {
   extern __shared__ __align__(1024) std::byte shared[];
   const PrefillMemory<T, Source, Tile> memory(p, shared);
@@ -248,7 +255,7 @@ __global__ void __launch_bounds__(Tile::threads, 1)
   cluster_arrive();
   cluster_wait();
   if (threadIdx.x >= Tile::groups * 128) {
-    lower_registers<Tile::groups == 1 ? 56 : 24>();
+    lower_registers<Tile::few_registers>();
     const int warp = static_cast<int>(threadIdx.x >> 5) - Tile::groups * 4;
     if (warp == 0) {
       wait_for_predecessor();
@@ -257,7 +264,7 @@ __global__ void __launch_bounds__(Tile::threads, 1)
       cta.bring_weights();
     }
   } else {
-    raise_registers<240>();
+    raise_registers<Tile::many_registers>();
     wait_for_predecessor();
     cta.multiply();
   }

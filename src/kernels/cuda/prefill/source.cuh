@@ -10,6 +10,8 @@
 //     static constexpr int buffers;     // batches of operands: one is made while the others are read
 //     static constexpr int copies;      // that fill a place, at most 8; lanes of the producer make one each
 //
+//     // The row tile that is worked on as the i-th (of a token tile): long ones first where they differ.
+//     static __device__ int row_tile(const Params&, int i);
 //     // The blocks of row tile `tile` (Tile::groups panels): how many, and the first column of W of the
 //     i-th. static __device__ int blocks(const Params&, int tile); static __device__ int column(const
 //     Params&, int tile, int i);

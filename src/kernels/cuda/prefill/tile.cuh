@@ -23,6 +23,10 @@ struct PrefillTile {
   static constexpr int eights = tokens / 8;
   static constexpr int own_eights = eights / splits;
   static constexpr int threads = (groups + 1) * 128;
+  /// CTAs of an SM: with one warp group each, two take turns on the tensor cores.
+  static constexpr int ctas = groups == 1 ? 2 : 1;
+  /// Registers of a thread, producing and multiplying; all of them together are the CTA's share of the SM's.
+  static constexpr int few_registers = groups == 1 ? 40 : 24, many_registers = groups == 1 ? 208 : 240;
   static constexpr std::uint32_t chunk_bytes = tokens * 128;
   static constexpr int staged_tokens = own_eights * 8 < 64 ? own_eights * 8 : 64;
   /// Outputs on their way to memory, 128 bytes a token and panel.

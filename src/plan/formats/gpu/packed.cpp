@@ -6,6 +6,7 @@
 #include "plan/formats/gpu/bitmap_planes.h"
 #include "plan/formats/gpu/blob.h"
 #include "plan/formats/gpu/cross_panels.h"
+#include "plan/formats/gpu/block_tiles.h"
 #include "plan/formats/gpu/delta.h"
 #include "plan/formats/gpu/two_four.h"
 
@@ -30,6 +31,8 @@ std::string check(std::span<const std::byte> blob, Format format, std::int64_t r
       return check_two_four(blob, rows, cols);
     case Format::cross_panels:
       return check_cross_panels(blob, rows, cols);
+    case Format::block_tiles:
+      return check_block_tiles(blob, rows, cols);
     default:
       return fmt::format("format {} is not one of the CUDA device family", name_of(format));
   }
@@ -46,6 +49,8 @@ void decode(std::span<const std::byte> blob, const Visitor& visit) {
       return decode_two_four(blob, visit);
     case Format::cross_panels:
       return decode_cross_panels(blob, visit);
+    case Format::block_tiles:
+      return decode_block_tiles(blob, visit);
     default:
       throw InternalError("decode: not a format of the CUDA device family");
   }

@@ -1,0 +1,111 @@
+// Packs format block_tiles (src/plan/formats/gpu/block_tiles.h).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "compiler/pack/gpu/blob_writer.h"
+#include "compiler/pack/gpu/formats.h"
+#include "compiler/pack/gpu/kept_rows.h"
+#include "cross/error.h"
+#include "plan/formats/gpu/block_tiles.h"
+
+namespace cross::compiler {
+namespace {
+
+using namespace formats::gpu;
+
+constexpr std::int64_t side = block_tiles_side;
+
+/// Calls f(row, col, bits) for every kept weight of the block, counted from its corner.
+template <class F>
+void for_each_kept(const MatrixView& weight, DType dtype, std::int64_t panel, std::int64_t column, F f) {
+  const std::int64_t row0 = panel * side, col0 = column * side;
+  for (std::int64_t r = 0; r < std::min(side, weight.rows - row0); ++r)
+    for (std::int64_t c = 0; c < std::min(side, weight.cols - col0); ++c)
+      if (const std::uint16_t bits = half_bits(weight, dtype, row0 + r, col0 + c); bits != 0)
+        f(static_cast<int>(r), static_cast<int>(c), bits);
+}
+
+/// Kept weights of every block of a panel.
+std::vector<std::int64_t> count_blocks(const MatrixView& weight, DType dtype, std::int64_t panel) {
+  std::vector<std::int64_t> count(static_cast<std::size_t>((weight.cols + side - 1) / side));
+  for (std::int64_t column = 0; column < static_cast<std::int64_t>(count.size()); ++column)
+    for_each_kept(weight, dtype, panel, column,
+                  [&](int, int, std::uint16_t) { ++count[static_cast<std::size_t>(column)]; });
+  return count;
+}
+
+}  // namespace
+
+std::string block_tiles_wastes(const MatrixView& weight, DType dtype, int threads) {
+  constexpr double least_filled = 0.75;
+  std::int64_t kept = 0, stored = 0;
+#pragma omp parallel for schedule(dynamic) reduction(+ : kept, stored) num_threads(threads)
+  for (std::int64_t panel = 0; panel < (weight.rows + side - 1) / side; ++panel)
+    for (const std::int64_t count : count_blocks(weight, dtype, panel)) {
+      kept += count;
+      stored += count > 0 ? side * side : 0;
+    }
+  const double filled = stored > 0 ? static_cast<double>(kept) / static_cast<double>(stored) : 1.0;
+  if (filled >= least_filled) return {};
+  return fmt::format(
+      "its blocks of 64x64 that are not empty keep {:.0f} % of their weights: it pays from {:.0f} % on",
+      100 * filled, 100 * least_filled);
+}
+
+std::vector<std::byte> pack_block_tiles(const MatrixView& weight, DType dtype, int threads,
+                                        std::int64_t& kept) {
+  BlockTilesHeader header;
+  header.format = static_cast<std::uint32_t>(Format::block_tiles);
+  header.bytes = sizeof header;
+  header.rows = static_cast<std::int32_t>(weight.rows);
+  header.cols = static_cast<std::int32_t>(weight.cols);
+  header.panels = static_cast<std::int32_t>((weight.rows + side - 1) / side);
+  header.k_blocks = static_cast<std::int32_t>((weight.cols + side - 1) / side);
+  const auto panels = static_cast<std::size_t>(header.panels);
+
+  std::vector<std::vector<std::uint32_t>> columns(panels);
+  std::int64_t sum = 0;
+#pragma omp parallel for schedule(dynamic) reduction(+ : sum) num_threads(threads)
+  for (std::size_t panel = 0; panel < panels; ++panel) {
+    const auto count = count_blocks(weight, dtype, static_cast<std::int64_t>(panel));
+    for (std::size_t column = 0; column < count.size(); ++column) {
+      if (count[column] > 0) columns[panel].push_back(static_cast<std::uint32_t>(column));
+      sum += count[column];
+    }
+  }
+  kept = sum;
+
+  std::vector<std::uint32_t> begin(panels + 1), column, order(panels);
+  for (std::size_t panel = 0; panel < panels; ++panel) {
+    column.insert(column.end(), columns[panel].begin(), columns[panel].end());
+    if (column.size() > std::numeric_limits<std::int32_t>::max())
+      throw InternalError("pack: block_tiles holds at most 2^31 blocks");
+    begin[panel + 1] = static_cast<std::uint32_t>(column.size());
+    header.longest = std::max(header.longest, static_cast<std::int32_t>(columns[panel].size()));
+  }
+  header.blocks = static_cast<std::int32_t>(column.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return columns[a].size() > columns[b].size(); });
+
+  BlobWriter writer(sizeof header);
+  header.order = writer.append(order);
+  header.begin = writer.append(begin);
+  header.column = writer.append(column);
+  header.values = writer.reserve<std::byte>(column.size() * block_tiles_block_bytes);
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+  for (std::size_t panel = 0; panel < panels; ++panel)
+    for (std::uint32_t b = begin[panel]; b < begin[panel + 1]; ++b) {
+      std::byte* block = writer.at(header.values) + std::size_t{b} * block_tiles_block_bytes;
+      for_each_kept(weight, dtype, static_cast<std::int64_t>(panel), column[b],
+                    [&](int row, int col, std::uint16_t bits) {
+                      std::memcpy(block + 2 * block_tiles_value_index(row, col), &bits, 2);
+                    });
+    }
+  return writer.finish(header);
+}
+
+}  // namespace cross::compiler

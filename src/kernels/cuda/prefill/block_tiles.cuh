@@ -1,0 +1,78 @@
+// Products of block_tiles matrices, few tokens and many: limits and launch.
+#pragma once
+
+#include <string>
+
+#include "kernels/cuda/prefill/block_source.cuh"
+#include "kernels/cuda/prefill/launch.cuh"
+#include "plan/formats/gpu/blob.h"
+
+namespace cross::kernels::cuda {
+
+/// One panel a CTA: its blocks are its own, and two CTAs share an SM.
+template <class F>
+void for_each_tile_of(BlockTilesSource, F f) {
+  f(PrefillTile<1, 192, 1>{});
+  f(PrefillTile<1, 128, 1>{});
+  f(PrefillTile<1, 64, 1>{});
+}
+
+inline PrefillShape block_tiles_shape(const formats::gpu::BlockTilesHeader& header, std::int64_t tokens) {
+  PrefillShape shape;
+  shape.rows = header.rows;
+  shape.cols = header.cols;
+  shape.tokens = tokens;
+  shape.panels = header.panels;
+  shape.blocks = header.blocks / header.panels + 1;
+  shape.block_cols = BlockTilesSource::block_cols;
+  shape.place_bytes = formats::gpu::block_tiles_block_bytes;
+  shape.shares_x = false;
+  return shape;
+}
+
+inline std::string block_tiles_refuses(const PackedMatrix& matrix, std::int64_t tokens, std::size_t) {
+  const auto header = formats::gpu::read_header<formats::gpu::BlockTilesHeader>(matrix.host);
+  const PrefillShape shape = block_tiles_shape(header, std::max<std::int64_t>(tokens, 1));
+  return best_prefill_cut<__nv_bfloat16, BlockTilesSource>(shape).clusters > 0
+             ? std::string()
+             : "its rings do not fit into shared memory";
+}
+
+inline std::size_t block_tiles_scratch(const PackedMatrix& matrix, std::int64_t tokens) {
+  return padded_bytes(tokens, formats::gpu::read_header<formats::gpu::BlockTilesHeader>(matrix.host).cols);
+}
+
+template <class T>
+int block_tiles_launch_typed(const PackedMatrix& matrix, GpuArgs args) {
+  const auto header = formats::gpu::read_header<formats::gpu::BlockTilesHeader>(matrix.host);
+  PrefillShape shape = block_tiles_shape(header, args.tokens);
+  if (const int error = pad_activations(args, shape); error != cudaSuccess) return error;
+  BlockTilesSource::Params source;
+  source.order = reinterpret_cast<const std::uint32_t*>(matrix.device + header.order);
+  source.begin = reinterpret_cast<const std::uint32_t*>(matrix.device + header.begin);
+  source.column_of = reinterpret_cast<const std::uint32_t*>(matrix.device + header.column);
+  source.values = matrix.device + header.values;
+  source.panels = header.panels;
+  source.place_bytes = shape.place_bytes;
+  return launch_prefill<T, BlockTilesSource>(shape, source, best_prefill_cut<T, BlockTilesSource>(shape),
+                                             args, matrix.dtype);
+}
+
+inline int block_tiles_launch(const PackedMatrix& matrix, const GpuArgs& args) {
+  if (args.tokens == 0) return cudaSuccess;
+  return matrix.dtype == DType::bf16 ? block_tiles_launch_typed<__nv_bfloat16>(matrix, args)
+                                     : block_tiles_launch_typed<__half>(matrix, args);
+}
+
+/// For few tokens the workspace begins with counters, which this leaves alone.
+inline std::size_t block_tiles_workspace(const PackedMatrix& matrix, std::int64_t tokens) {
+  const std::size_t scratch = block_tiles_scratch(matrix, tokens);
+  return scratch == 0 ? 0 : counter_bytes + scratch;
+}
+inline int block_tiles_launch_after_counters(const PackedMatrix& matrix, const GpuArgs& args) {
+  GpuArgs moved = args;
+  if (args.workspace != nullptr) moved.workspace = args.workspace + counter_bytes;
+  return block_tiles_launch(matrix, moved);
+}
+
+}  // namespace cross::kernels::cuda

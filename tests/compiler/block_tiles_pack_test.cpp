@@ -1,0 +1,172 @@
+// Packing weights that stand in few blocks for the CUDA device family: round trip, order, waste, damage.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+#include <span>
+#include <vector>
+
+#include "compiler/pack/gpu/pack_gpu.h"
+#include "plan/formats/gpu/block_tiles.h"
+
+namespace cross::compiler {
+namespace {
+
+using formats::gpu::BlockTilesHeader;
+
+/// Blocks of 64x64 are there with probability `keep`, their weights with probability `inside`.
+struct Weight {
+  std::vector<std::uint16_t> bits;
+  MatrixView view;
+
+  Weight(std::int64_t rows, std::int64_t cols, double keep, double inside, unsigned seed = 7)
+      : bits(static_cast<std::size_t>(rows * cols)) {
+    std::mt19937 random(seed);
+    std::bernoulli_distribution block(keep), weight(inside);
+    std::uniform_int_distribution<int> value(1, 0xffff);  // NaN, Inf and −0.0 among them
+    for (std::int64_t row0 = 0; row0 < rows; row0 += 64)
+      for (std::int64_t col0 = 0; col0 < cols; col0 += 64) {
+        if (!block(random)) continue;
+        for (std::int64_t r = row0; r < std::min(row0 + 64, rows); ++r)
+          for (std::int64_t c = col0; c < std::min(col0 + 64, cols); ++c)
+            if (weight(random))
+              bits[static_cast<std::size_t>(r * cols + c)] = static_cast<std::uint16_t>(value(random));
+      }
+    view = {DType::bf16, rows, cols, reinterpret_cast<const std::byte*>(bits.data())};
+  }
+};
+
+std::vector<std::byte> packed(const MatrixView& view, DType dtype = DType::bf16) {
+  std::int64_t kept = 0;
+  return pack_gpu(view, dtype, Format::block_tiles, {}, 2, kept);
+}
+
+BlockTilesHeader header_of(std::span<const std::byte> blob) {
+  BlockTilesHeader header;
+  std::memcpy(static_cast<void*>(&header), blob.data(), sizeof header);
+  return header;
+}
+
+struct Case {
+  std::int64_t rows, cols;
+  double keep, inside;
+};
+
+class BlockTilesPack : public testing::TestWithParam<Case> {};
+
+TEST_P(BlockTilesPack, DecodesToTheWeight) {
+  const auto [rows, cols, keep, inside] = GetParam();
+  const Weight weight(rows, cols, keep, inside);
+  std::int64_t kept = -1;
+  ASSERT_EQ(gpu_format_refuses(weight.view, DType::bf16, Format::block_tiles), "");
+  const auto blob = pack_gpu(weight.view, DType::bf16, Format::block_tiles, {}, 2, kept);
+  EXPECT_EQ(formats::gpu::check(blob, Format::block_tiles, rows, cols), "");
+  EXPECT_EQ(kept, static_cast<std::int64_t>(weight.bits.size()) -
+                      std::count(weight.bits.begin(), weight.bits.end(), std::uint16_t{0}));
+  std::vector<std::uint16_t> out(weight.bits.size());
+  formats::gpu::decode(blob, [&](std::int64_t row, std::int64_t col, std::uint16_t bits) {
+    out[static_cast<std::size_t>(row * cols + col)] = bits;
+  });
+  EXPECT_EQ(out, weight.bits);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, BlockTilesPack,
+                         testing::Values(Case{1, 1, 1, 1}, Case{1, 1, 0, 1}, Case{7, 13, 1, 0.5},
+                                         Case{64, 64, 1, 1}, Case{65, 129, 1, 1}, Case{63, 1000, 0.3, 1},
+                                         Case{200, 1031, 0.5, 0.1}, Case{1100, 64, 0.2, 0.9},
+                                         Case{3, 5000, 0.1, 1}));
+
+TEST(BlockTilesPack, TakesTheBytesOfItsBlocks) {
+  const Weight weight(1024, 1024, 0.2, 1);
+  const auto blob = packed(weight.view);
+  const double bytes = 8192.0 * header_of(blob).blocks;
+  EXPECT_GT(header_of(blob).blocks, 20);
+  EXPECT_LT(header_of(blob).blocks, 90);
+  EXPECT_LT(static_cast<double>(blob.size()), 1.01 * bytes);
+}
+
+TEST(BlockTilesPack, BytesAreAsDocumented) {
+  // Row 27 of the second panel, column 64 + 30: warp 1, step 1, lane 4·3 + 3, register 1 + 2, first value.
+  std::vector<std::uint16_t> bits(128 * 128);
+  bits[(64 + 27) * 128 + 64 + 30] = 0x1234;
+  const auto blob = packed({DType::bf16, 128, 128, reinterpret_cast<const std::byte*>(bits.data())});
+  const BlockTilesHeader header = header_of(blob);
+  EXPECT_EQ(header.blocks, 1);
+  EXPECT_EQ(header.longest, 1);
+  std::uint32_t order[2], column;
+  std::memcpy(order, blob.data() + header.order, sizeof order);
+  std::memcpy(&column, blob.data() + header.column, sizeof column);
+  EXPECT_EQ(order[0], 1u);
+  EXPECT_EQ(order[1], 0u);
+  EXPECT_EQ(column, 1u);
+  std::uint16_t value;
+  std::memcpy(&value, blob.data() + header.values + (1 * 4 + 1) * 512 + (4 * 3 + 3) * 16 + 3 * 4,
+              sizeof value);
+  EXPECT_EQ(value, 0x1234);
+}
+
+TEST(BlockTilesPack, SaysWhereItWouldStoreZeros) {
+  EXPECT_EQ(block_tiles_wastes(Weight(256, 256, 0.3, 1).view, DType::bf16, 2), "");
+  EXPECT_EQ(block_tiles_wastes(Weight(256, 256, 0, 1).view, DType::bf16, 2), "");
+  EXPECT_NE(block_tiles_wastes(Weight(256, 256, 1, 0.5).view, DType::bf16, 2).find("50 %"),
+            std::string::npos);
+}
+
+TEST(BlockTilesPack, DamageIsRefusedOrHarmless) {
+  const Weight weight(150, 300, 0.5, 0.6, 11);
+  const auto blob = packed(weight.view);
+  std::mt19937 random(5);
+  int refused = 0;
+  for (int i = 0; i < 2000; ++i) {
+    auto damaged = blob;
+    damaged[random() % (i % 2 == 0 ? 1024 : damaged.size())] ^= static_cast<std::byte>(1u << (random() % 8));
+    if (!formats::gpu::check(damaged, Format::block_tiles, 150, 300).empty()) {
+      ++refused;
+      continue;
+    }
+    formats::gpu::decode(damaged, [&](std::int64_t row, std::int64_t col, std::uint16_t) {
+      ASSERT_TRUE(row >= 0 && row < 150 && col >= 0 && col < 300);
+    });
+  }
+  EXPECT_GT(refused, 100);
+  for (const std::size_t size : {std::size_t{0}, std::size_t{8}, sizeof(BlockTilesHeader), blob.size() - 128})
+    EXPECT_NE(formats::gpu::check(std::span(blob).first(size), Format::block_tiles, 150, 300), "");
+  EXPECT_NE(formats::gpu::check(blob, Format::block_tiles, 150, 301), "");
+  EXPECT_NE(formats::gpu::check(blob, Format::delta8, 150, 300), "");
+}
+
+TEST(BlockTilesPack, EveryHeaderFieldAndListIsChecked) {
+  const Weight weight(150, 300, 0.7, 1, 11);
+  const auto blob = packed(weight.view);
+  const auto refused = [&](auto change) {
+    auto damaged = blob;
+    BlockTilesHeader header = header_of(damaged);
+    change(header, damaged);
+    std::memcpy(damaged.data(), &header, sizeof header);
+    return !formats::gpu::check(damaged, Format::block_tiles, 150, 300).empty();
+  };
+  using Bytes = std::vector<std::byte>;
+  EXPECT_FALSE(refused([](BlockTilesHeader&, Bytes&) {}));
+  EXPECT_TRUE(refused([](BlockTilesHeader& h, Bytes&) { h.bytes = 8; }));
+  EXPECT_TRUE(refused([](BlockTilesHeader& h, Bytes&) { h.panels = 4; }));
+  EXPECT_TRUE(refused([](BlockTilesHeader& h, Bytes&) { h.k_blocks = -1; }));
+  EXPECT_TRUE(refused([](BlockTilesHeader& h, Bytes&) { h.blocks -= 1; }));
+  EXPECT_TRUE(refused([](BlockTilesHeader& h, Bytes&) { h.longest += 1; }));
+  for (const auto field : {&BlockTilesHeader::order, &BlockTilesHeader::begin, &BlockTilesHeader::column,
+                           &BlockTilesHeader::values}) {
+    EXPECT_TRUE(refused([&](BlockTilesHeader& h, Bytes&) { h.*field = 0; }));
+    EXPECT_TRUE(refused([&](BlockTilesHeader& h, Bytes&) { h.*field += 64; }));
+    EXPECT_TRUE(refused([&](BlockTilesHeader& h, Bytes&) { h.*field = ~std::uint64_t{127}; }));
+  }
+  const auto put = [](Bytes& bytes, std::uint64_t offset, std::size_t index, std::uint32_t value) {
+    std::memcpy(bytes.data() + offset + 4 * index, &value, 4);
+  };
+  EXPECT_TRUE(refused([&](BlockTilesHeader& h, Bytes& b) { put(b, h.order, 0, 3); }));
+  EXPECT_TRUE(refused([&](BlockTilesHeader& h, Bytes& b) { put(b, h.begin, 1, 1000); }));
+  EXPECT_TRUE(refused([&](BlockTilesHeader& h, Bytes& b) { put(b, h.column, 0, 5); }));
+  EXPECT_TRUE(refused([&](BlockTilesHeader& h, Bytes& b) { put(b, h.column, 1, 0); }));
+}
+
+}  // namespace
+}  // namespace cross::compiler
