@@ -9,10 +9,10 @@
 
 namespace cross::kernels::cuda {
 
-/// One panel a CTA: its blocks are its own, and two CTAs share an SM.
+/// One panel a CTA: its blocks are its own, and two CTAs share an SM. 192 tokens are 0 to 25 % slower than
+/// 128: rings of three places are too short.
 template <class F>
 void for_each_tile_of(BlockTilesSource, F f) {
-  f(PrefillTile<1, 192, 1>{});
   f(PrefillTile<1, 128, 1>{});
   f(PrefillTile<1, 64, 1>{});
 }

@@ -21,8 +21,8 @@ struct PrefillShape {
   int blocks = 0;  ///< of a row tile along K, at most
   int block_cols = 0;
   std::uint32_t place_bytes = 0;  ///< of a panel's block in shared memory
-/// Copy X to pairs of CTAs, which then work in step on neighbouring row tiles: where X comes too slowly. All
-  /// row tiles must read the same columns in the same order.
+  /// Copy X to pairs of CTAs, which then work in step on neighbouring row tiles: where X comes too slowly.
+  /// All row tiles must read the same columns in the same order.
   bool shares_x = true;
   /// What a step of 16 columns takes besides its products, in clocks of a warp group: fitted on an H100.
   double step_clocks = 60;
@@ -59,9 +59,9 @@ void choose_rings(PrefillCut& cut, const PrefillShape& shape, std::size_t room) 
   }
 }
 
-/// Clocks of a cut: waves of tiles, each its share of K, what surrounds a tile, and sums exchanged. Products of a
-/// step take Tile::tokens / 2 clocks a warp group and overlap in part with what else the step needs. It must only
-/// tell cuts apart.
+/// Clocks of a cut: waves of tiles, each its share of K, what surrounds a tile, and sums exchanged. Products
+/// of a step take Tile::tokens / 2 clocks a warp group and overlap in part with what else the step needs. It
+/// must only tell cuts apart.
 template <class Tile>
 void price_cut(PrefillCut& cut, const PrefillShape& shape) {
   const int waves = (cut.row_tiles * cut.token_tiles + cut.clusters - 1) / cut.clusters;

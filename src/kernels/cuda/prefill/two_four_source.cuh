@@ -26,6 +26,7 @@ struct TwoFourSource {
   static constexpr int copies = 2;
   using Operand = SparseOperand;
 
+  static __device__ __forceinline__ int row_tile(const Params&, int i) { return i; }
   static __device__ __forceinline__ int blocks(const Params& p, int) { return p.k_blocks; }
   static __device__ __forceinline__ int column(const Params&, int, int i) { return i * block_cols; }
 
