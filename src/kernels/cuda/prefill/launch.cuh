@@ -85,8 +85,8 @@ PrefillCut cut_for(const PrefillShape& shape, int sharers) {
   choose_rings<Tile>(cut, shape, (limits.shared_bytes + reserved) / Tile::ctas - reserved);
   if (cut.x_places == 0 || shape.blocks < Tile::splits) return cut;
   const int size = sharers * Tile::splits, ctas = limits.sms * Tile::ctas;
-  // Clusters come as GPCs have room for them: on an H100 of 132 SMs all pairs and 32 fours fit.
-  const int most = ctas / size - (size > 4 ? 1 : 0);
+  // Clusters come as GPCs have room for them: on an H100 of 132 SMs all pairs fit and 30 fours, not 33.
+  const int most = size <= 2 ? ctas / size : std::max(1, ctas / size * 10 / 11);
   cut.clusters = std::min(most, cut.row_tiles * cut.token_tiles);
   price_cut<Tile>(cut, shape);
   return cut;

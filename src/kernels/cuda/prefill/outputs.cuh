@@ -38,11 +38,11 @@ __device__ __forceinline__ bool any_nan(const uint4& v) {
   return nan(v.x) || nan(v.y) || nan(v.z) || nan(v.w);
 }
 
-/// Not inlined, and rarely called: the eight outputs of a token from `row` on, those that are NaN summed up
-/// again from kept weights alone.
+/// Not inlined, and rarely called: the eight outputs of a token from `row` on, as far as there are rows;
+/// those that are NaN summed up again from kept weights alone.
 template <class T, class Source>
-__device__ __noinline__ void store_again(const PrefillParams<T, Source>& p, std::int64_t row,
-                                         std::int64_t token, const T* staged) {
+__device__ __noinline__ void store_singly(const PrefillParams<T, Source>& p, std::int64_t row,
+                                          std::int64_t token, const T* staged) {
   for (int i = 0; i < 8 && row + i < p.epilogue.rows; ++i) {
     const float value = to_float(staged[i]);
     if (value == value)
@@ -61,17 +61,19 @@ __device__ __noinline__ inline float4 activate_called(float4 v, Activation activ
 
 /// The outputs of a panel: `sums` of 8 · eights tokens from `token0` on. The group's staging place holds
 /// Tile::staged_tokens rows of 128 bytes, their 16-byte pieces exchanged by token.
-template <class T, class Source, class Tile, int eights>
-__device__ __forceinline__ void store_panel(const PrefillParams<T, Source>& p, const float (&sums)[eights][4],
-                                            std::int64_t panel, std::int64_t token0, std::byte* staging,
-                                            int group) {
+/// @tparam plain  no bias, activation or residual: code of its own, short and without gaps, because what is
+/// fetched for instructions once a tile is waited for
+template <bool plain, class T, class Source, class Tile, int eights>
+__device__ __forceinline__ void store_panel_as(const PrefillParams<T, Source>& p,
+                                               const float (&sums)[eights][4], std::int64_t panel,
+                                               std::int64_t token0, std::byte* staging, int group) {
   constexpr int staged = Tile::staged_tokens;
   const EpilogueArgs<T>& e = p.epilogue;
   const int thread = static_cast<int>(threadIdx.x & 127), lane = thread & 31, warp = thread >> 5;
   const std::int64_t row0 = panel * prefill_panel_rows;
   const std::int64_t row = row0 + 16 * warp + (lane >> 2);  // and eight further on
   float bias[2] = {0.0f, 0.0f};
-  if (e.bias != nullptr) {
+  if (!plain && e.bias != nullptr) {
     if (row < e.rows) bias[0] = e.bias[row];
     if (row + 8 < e.rows) bias[1] = e.bias[row + 8];
   }
@@ -91,7 +93,7 @@ __device__ __forceinline__ void store_panel(const PrefillParams<T, Source>& p, c
   for (int part = 0; part < eights * 8 / staged; ++part) {
     const std::int64_t first = token0 + part * staged;
     if (first >= p.tokens) break;
-    if (e.residual != nullptr) {
+    if (!plain && e.residual != nullptr) {
 #pragma unroll 1
       for (int token = thread >> 3; token < staged; token += 16) {
         uint4 v = make_uint4(0, 0, 0, 0);
@@ -117,7 +119,7 @@ __device__ __forceinline__ void store_panel(const PrefillParams<T, Source>& p, c
                          {v[2] + bias[1], v[3] + bias[1]},
                          {w[0] + bias[0], w[1] + bias[0]},
                          {w[2] + bias[1], w[3] + bias[1]}};
-      if (e.activation != Activation::none)
+      if (!plain && e.activation != Activation::none)
 #pragma unroll
         for (int i = 0; i < 4; i += 2) {
           const float4 active =
@@ -128,7 +130,7 @@ __device__ __forceinline__ void store_panel(const PrefillParams<T, Source>& p, c
           out[i + 1][1] = active.w;
         }
       const std::uint32_t at = matrices(pair);
-      if (e.residual != nullptr) {
+      if (!plain && e.residual != nullptr) {
         std::uint32_t r[4];
         load_matrices_transposed(r, at);
 #pragma unroll
@@ -144,23 +146,39 @@ __device__ __forceinline__ void store_panel(const PrefillParams<T, Source>& p, c
       store_matrices_transposed(at, packed);
     }
     sync_group(group + 1);
+    uint4 v[staged / 16];
+    bool nan = false;
 #pragma unroll
-    for (int token = thread >> 3; token < staged; token += 16) {
-      if (first + token >= p.tokens || line_row >= e.rows) continue;
-      const uint4 v = load_shared16(base + line(token));
-      T* to = e.y + (first + token) * e.rows + line_row;
-      if (any_nan<T>(v)) {
-        store_again<T, Source>(p, line_row, first + token, reinterpret_cast<const T*>(staging + line(token)));
-      } else if (whole) {
-        *reinterpret_cast<uint4*>(to) = v;
-      } else {
-        const T* values = reinterpret_cast<const T*>(staging + line(token));
-        for (int i = 0; i < 8; ++i)
-          if (line_row + i < e.rows) to[i] = values[i];
-      }
+    for (int i = 0; i < staged / 16; ++i) {
+      v[i] = load_shared16(base + line((thread >> 3) + 16 * i));
+      nan |= any_nan<T>(v[i]);
+    }
+    T* const to = e.y + (first + (thread >> 3)) * e.rows + line_row;
+    const int tokens = static_cast<int>(p.tokens - first) - (thread >> 3);
+    if (whole && !nan) {
+#pragma unroll
+      for (int i = 0; i < staged / 16; ++i)
+        if (16 * i < tokens) *reinterpret_cast<uint4*>(to + 16 * i * e.rows) = v[i];
+    } else if (line_row < e.rows) {
+#pragma unroll 1
+      for (int i = 0; i < staged / 16; ++i)
+        if (16 * i < tokens)
+          store_singly<T, Source>(p, line_row, first + (thread >> 3) + 16 * i,
+                                  reinterpret_cast<const T*>(staging + line((thread >> 3) + 16 * i)));
     }
     sync_group(group + 1);
   }
+}
+
+template <class T, class Source, class Tile, int eights>
+__device__ __forceinline__ void store_panel(const PrefillParams<T, Source>& p, const float (&sums)[eights][4],
+                                            std::int64_t panel, std::int64_t token0, std::byte* staging,
+                                            int group) {
+  if (p.epilogue.bias == nullptr && p.epilogue.residual == nullptr &&
+      p.epilogue.activation == Activation::none)
+    store_panel_as<true, T, Source, Tile>(p, sums, panel, token0, staging, group);
+  else
+    store_panel_as<false, T, Source, Tile>(p, sums, panel, token0, staging, group);
 }
 
 /// Sums of a tile's tokens over the CTAs that share its K. A warp sends what others own of its sums to the
