@@ -49,7 +49,7 @@ if [[ $sanitize == yes ]]; then
 elif [[ -n $prebuilt ]]; then
   failed=0
   export CROSS_TEST_PROGRAM=$programs/cross CROSS_TEST_DATA=$PWD/tests/data
-  for program in gpu_device_test gpu_kernel_test gpu_session_test gpu_cli_test gpu_large_test; do
+  for program in gpu_device_test gpu_kernel_test gpu_prefill_test gpu_session_test gpu_cli_test gpu_large_test; do
     echo "== $program"
     "$programs/$program" --gtest_brief=1 "$@" || failed=1
   done

@@ -19,6 +19,8 @@
 #   block       square blocks that are whole or empty, 80 and 90 %
 #   fp32        256 to 1024 tokens against cuBLASLt in true fp32
 #   dlmc        the patterns in $CROSS_DLMC at 256 tokens, fp32 and bf16, geometric means
+#   bands       CROSS's study of bands: 256x256x256 products, batch 10, over sparsity; also bands.svg
+#   balance     CROSS's study of balance: batch sizes, policies, what each step is worth
 #   all         all of these
 #
 # FULL=1: prefill, two_four, block and fp32 with every token count, sparsity and shape of their tables.
@@ -38,8 +40,8 @@ while [[ $# -gt 0 ]]; do
     --prebuilt) prebuilt=$(realpath "${2:?"--prebuilt needs a folder"}") && shift ;;
     --out) out=${2:?"--out needs a folder"} && shift ;;
     decode | n_m | regions | breakeven | calibrate | regret | host) parts+=("$1") ;;
-    prefill | two_four | block | fp32 | dlmc) parts+=("$1") ;;
-    all) parts=(decode n_m regions breakeven calibrate regret host prefill two_four block fp32 dlmc) ;;
+    prefill | two_four | block | fp32 | dlmc | bands | balance) parts+=("$1") ;;
+    all) parts=(decode n_m regions breakeven calibrate regret host prefill two_four block fp32 dlmc bands balance) ;;
     *) die "unknown part or option '$1'; see --help" ;;
   esac
   shift
@@ -83,6 +85,8 @@ for part in "${parts[@]}"; do
       continue
       ;;
     breakeven) arguments+=(--plot "$out/breakeven.svg") ;;
+    bands) arguments+=(--plot "$out/bands.svg") ;;
+    balance) [[ ${#patterns[@]} == 0 ]] || files=("${patterns[0]}" "${patterns[-1]}") ;;
     two_four) find_cusparselt ;;
     regret)
       [[ -f $profile ]] && arguments+=(--profile "$profile")

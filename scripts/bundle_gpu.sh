@@ -25,7 +25,7 @@ mapfile -t programs < <(cat "$build"/gpu_programs.txt)
 cp "${programs[@]}" "$to/"
 cp -L "$build"/src/libcross.so.0 "$to/"
 # Shared libraries that a GPU machine may lack; their own folder of this machine stays out of the way of CUDA's.
-for name in libfmt libsleef; do
+for name in libfmt libsleef libsentencepiece; do
   ldd "$to/libcross.so.0" | awk -v name="$name" '$1 ~ "^" name { print $3 }' | while read -r library; do
     [[ $library -ef $to/$(basename "$library") ]] || cp -L "$library" "$to/"
   done

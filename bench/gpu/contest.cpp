@@ -205,8 +205,9 @@ Contest Arena::run(const PackedForms& forms, std::int64_t tokens, const ContestO
       continue;
     if (runner.shape == "decode" && runner.packed_for != always_runs) {
       if (packed->variants[0].tokens != runner.packed_for) continue;
-      // A format without expansion runs more tokens in slices.
-      const bool slices = tokens > kernel->max_tokens && kernel->expand == nullptr;
+      // A format without another way runs more tokens in slices.
+      const bool slices =
+          tokens > kernel->max_tokens && kernel->expand == nullptr && kernel->prefill.launch == nullptr;
       const std::int64_t once = slices ? kernel->max_tokens : tokens;
       if (once > kernel->max_tokens ||
           !kernel->refuses(matrix_of(*packed, weight.dtype), once, device().shared_bytes).empty())

@@ -37,6 +37,10 @@ constexpr Part parts[] = {
     {"block", "square blocks that are whole or empty", cross_bench::block_part},
     {"fp32", "true fp32 at 256 to 1024 tokens", cross_bench::fp32_part},
     {"dlmc", "patterns of trained networks at 256 tokens, fp32 and bf16", cross_bench::dlmc_part},
+    {"bands", "256x256x256 products, batch 10, on tensor cores and on CUDA cores over sparsity",
+     cross_bench::bands_part},
+    {"balance", "batch sizes and policies, predicted against measured imbalance; ablation",
+     cross_bench::balance_part},
     {"regret", "plans chosen by prices against the best measured", cross_bench::regret_part},
     {"host", "host time of an enqueued product", cross_bench::host_part},
 };
@@ -63,9 +67,9 @@ int main(int argc, char** argv) {
   app.add_option("--threads", options.threads, "0: one per core");
   app.add_option("--seconds", options.seconds, "per matrix and token count")->capture_default_str();
   app.add_option("--profile", options.profile, "regret: cost profile to choose by");
-  app.add_option("--plot", options.plot, "breakeven: SVG file to write");
+  app.add_option("--plot", options.plot, "breakeven, bands: SVG file to write");
   for (const Part& part : parts) app.add_subcommand(part.name, part.help)->fallthrough();
-  for (const char* part : {"regret", "dlmc"})
+  for (const char* part : {"regret", "dlmc", "balance"})
     app.get_subcommand(part)->add_option("FILE", options.files, ".smtx patterns");
   CLI11_PARSE(app, argc, argv);
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what was measured is seen even if the rest is cut off

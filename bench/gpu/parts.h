@@ -54,6 +54,12 @@ nlohmann::json fp32_part(Arena& arena, const PartOptions& options);
 /// Patterns of trained networks at 256 tokens, fp32 and bf16.
 nlohmann::json dlmc_part(Arena& arena, const PartOptions& options);
 
+/// CROSS's first study: a product of 256x256x256, batch 10, on either unit over sparsity; bands.
+nlohmann::json bands_part(Arena& arena, const PartOptions& options);
+/// CROSS's second study: batch sizes and policies, predicted against measured imbalance; what each step is
+/// worth.
+nlohmann::json balance_part(Arena& arena, const PartOptions& options);
+
 /// Packs the weights of `makers` one ahead of the contests that `use` runs on them, so that cores and GPU
 /// work at the same time.
 void pipelined(Arena& arena, const std::vector<std::function<Weight()>>& makers, const PackWhat& what,

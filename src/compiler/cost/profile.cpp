@@ -289,7 +289,7 @@ void CostProfile::save(const std::filesystem::path& path) const {
                {"curves", curves_json}};
   if (units)
     for (const UnitField& one : unit_fields) root["units"][one.name] = *units.*one.value;
-  std::filesystem::create_directories(path.parent_path());
+  if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path());
   base::AtomicFile file(path);
   file.write(root.dump());
   file.commit();

@@ -94,6 +94,15 @@ class GpuLayerFamily final : public LayerFamily {
     for (const std::int64_t tokens : in_.options.tokens)
       if (tokens <= most->second) largest = std::max(largest, tokens);
     if (largest > 0) target.tokens = largest;
+    if (const auto& units = in_.profile.units) {
+      CrossPrices& prices = target.cross.prices;
+      prices.tensor_half = units->tensor_half;
+      prices.gather_weight = units->gather_weight;
+      prices.gather_chunk = units->gather_chunk;
+      prices.piece = units->piece;
+      prices.dense_slowdown = units->dense_slowdown;
+      prices.sparse_slowdown = units->sparse_slowdown;
+    }
     return target;
   }
 

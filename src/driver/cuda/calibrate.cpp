@@ -10,6 +10,7 @@
 #include "driver/cuda/family.h"
 #include "driver/cuda/gpu_measurer.h"
 #include "driver/cuda/masked_bits.h"
+#include "driver/cuda/unit_prices.h"
 #include "driver/machine.h"
 #include "kernels/cuda/gpu_kernel.h"
 #include "plan/formats/gpu/block_tiles.h"
@@ -70,6 +71,8 @@ class Calibration {
     for (const auto& [name, points] : samples_) add_curve(name, points);
     measure_dense(DType::bf16);
     if (!options_.quick) measure_dense(DType::fp32);
+    if (kernels::cuda::gpu_kernel_for(Format::cross_panels, device_.major, device_.minor) != nullptr)
+      profile_.units = measure_units(device_, threads_);
     return std::move(profile_);
   }
 

@@ -177,6 +177,7 @@ static __global__ void __launch_bounds__(threads, 1) kernel(const __grid_constan
   cluster_wait();
   wait_for_predecessor();
   const int warp_group = static_cast<int>(threadIdx.x) >> 7;
+  if (threadIdx.x == 0) stamp(p, cluster, 0);
   if (warp_group == 0) {
     fewer_registers<24>();
     if (threadIdx.x < 32)
@@ -186,9 +187,11 @@ static __global__ void __launch_bounds__(threads, 1) kernel(const __grid_constan
   } else if (warp_group == 3) {
     fewer_registers<72>();
     run_gather_unit(p, shared, begin, end, static_cast<int>(threadIdx.x) - 384);
+    stamp(p, cluster, 2);
   } else {
     more_registers<208>();
     run_tensor_unit(p, shared, begin, end, static_cast<int>(threadIdx.x) - 128);
+    stamp(p, cluster, 1);
   }
   // The other CTA may still copy to this one's shared memory, or give a stage back.
   __syncwarp();

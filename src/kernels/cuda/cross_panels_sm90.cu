@@ -108,6 +108,7 @@ int launch_cross_panels(const PackedMatrix& matrix, const GpuArgs& args) {
   p.gathered = reinterpret_cast<float*>(args.workspace + at.gathered);
   p.partials = reinterpret_cast<float4*>(args.workspace + at.partials);
   p.counters = reinterpret_cast<std::uint32_t*>(args.workspace);
+  p.stamps = reinterpret_cast<unsigned long long*>(args.worker_stamps);
   p.x = split.x;
   p.epilogue = {static_cast<float*>(args.y), args.bias, static_cast<const float*>(args.residual), h.rows,
                 args.activation};

@@ -44,6 +44,7 @@ struct Params {
   float* gathered = nullptr;   ///< [CTAs][2][128 rows][128 tokens]: sums of the CUDA cores
   float4* partials = nullptr;  ///< [slots][shares][16][256 threads]
   std::uint32_t* counters = nullptr;
+  unsigned long long* stamps = nullptr;  ///< [clusters][3], or nullptr
   const float* x = nullptr;
   EpilogueArgs<float> epilogue;
   std::int64_t cols = 0;
@@ -51,6 +52,14 @@ struct Params {
   std::int32_t step_stages = 0, chunk_stages = 0;
   std::uint32_t step_bytes = 0, chunk_bytes = 0;
 };
+
+/// The time as stamp `which` of a cluster, the latest of its warps; where stamps are wanted.
+__device__ __forceinline__ void stamp(const Params& p, std::uint32_t cluster, int which) {
+  if (p.stamps == nullptr || (threadIdx.x & 31) != 0) return;
+  unsigned long long now;
+  asm volatile("mov.u64 %0, %globaltimer;" : "=l"(now));
+  atomicMax(p.stamps + 3 * cluster + which, now);
+}
 
 /// Shared memory of a CTA, as addresses.
 struct Shared {

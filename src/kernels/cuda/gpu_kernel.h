@@ -28,6 +28,10 @@ struct PackedMatrix {
 /// ran; what follows them is scratch, with any contents. So all layers of a stream share one workspace.
 inline constexpr std::size_t counter_bytes = 4096;
 
+/// Stamps of a worker of cross_panels, ns of the GPU's clock: when it began, and when its tensor cores and
+/// its CUDA cores were done.
+inline constexpr int worker_stamps = 3;
+
 /// y = activation(x·Wᵀ + bias) + residual; all addresses on the device.
 struct GpuArgs {
   const void* x = nullptr;         ///< [tokens, cols], 16-byte aligned, cols a multiple of 8 for aligned rows
@@ -39,6 +43,8 @@ struct GpuArgs {
   std::byte* workspace = nullptr;  ///< `workspace` bytes, 256-byte aligned: counters (zero), then scratch
   void* stream = nullptr;
   bool overlap = false;  ///< launch with programmatic dependent launch: the caller chains CROSS kernels only
+  /// cross_panels: [workers][worker_stamps], zeroed, for those who measure its balance; or nullptr.
+  std::uint64_t* worker_stamps = nullptr;
 };
 
 /// A product at many tokens from the same packed matrix; `launch` is nullptr where there is none.

@@ -167,7 +167,7 @@ Band band_of(const Block& block, const CrossPrices& prices) {
 class PanelPacker {
  public:
   PanelPacker(const MatrixView& weight, std::int64_t panel, const CrossPanelsOptions& options)
-      : weight_(weight), panel_(panel), options_(options) {}
+      : weight_(weight), panel_(panel), options_(options), prices_(options.prices) {}
 
   PackedPanel pack() {
     const std::int64_t k_steps = (weight_.cols + cross_k - 1) / cross_k;
@@ -313,7 +313,7 @@ class PanelPacker {
   const MatrixView& weight_;
   std::int64_t panel_;
   const CrossPanelsOptions& options_;
-  CrossPrices prices_;
+  const CrossPrices& prices_;
   PackedPanel result_;
 };
 
@@ -366,7 +366,7 @@ std::vector<std::byte> pack_cross_panels(const MatrixView& weight, const GpuTarg
   std::vector<PackedPanel> packed = pack_panels(weight, header.panels, options, threads);
   CrossDecision sum = sum_of(packed);
   if (options.units == CrossPanelsOptions::Units::balanced && sum.gathered_steps > 0 &&
-      sum.after > (1.0 - CrossPrices{}.least_gain) * sum.all_tensor) {
+      sum.after > (1.0 - target.cross.prices.least_gain) * sum.all_tensor) {
     options.units = CrossPanelsOptions::Units::all_tensor;
     packed = pack_panels(weight, header.panels, options, threads);
     sum = sum_of(packed);
@@ -412,7 +412,7 @@ std::vector<std::byte> pack_cross_panels(const MatrixView& weight, const GpuTarg
   std::vector<CrossPiece> pieces;
   for (int tiles = 1; tiles <= cross_max_tiles; ++tiles) {
     const CrossDeal deal =
-        deal_cross_panels(tiles, header.workers, loads, target.cross.policy, CrossPrices{}.piece);
+        deal_cross_panels(tiles, header.workers, loads, target.cross.policy, target.cross.prices.piece);
     header.schedules[static_cast<std::size_t>(tiles - 1)] = deal.schedule;
     sum.imbalance[static_cast<std::size_t>(tiles - 1)] = deal.imbalance;
     for (const auto& worker : deal.workers) {

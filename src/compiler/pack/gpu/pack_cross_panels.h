@@ -9,17 +9,6 @@
 
 namespace cross::compiler {
 
-/// Clocks of an SM for one token tile of 128 tokens, measured (docs/gpu.md, cross_panels).
-struct CrossPrices {
-  double tensor_half = 1300.0;   ///< one half (64 rows) of a tensor step
-  double gather_weight = 16.0;   ///< one kept weight on CUDA cores that work alone, filling included
-  double gather_chunk = 1000.0;  ///< what a chunk costs besides
-  double dense_slowdown = 1.25, sparse_slowdown = 2.0;  ///< while the other unit works too
-  double piece = 3000.0;                                ///< writing out a piece's sums
-  /// Both units only where that gains this share: x has to be stored for CUDA cores too.
-  double least_gain = 0.3;
-};
-
 /// What the stages decided, in predicted clocks of one token tile, summed over panels.
 struct CrossDecision {
   BandCounts bands;                             ///< of blocks of 128x64

@@ -12,6 +12,17 @@
 
 namespace cross::compiler {
 
+/// Clocks of an SM for one token tile of 128 tokens, measured (docs/gpu.md, cross_panels).
+struct CrossPrices {
+  double tensor_half = 1300.0;   ///< one half (64 rows) of a tensor step
+  double gather_weight = 16.0;   ///< one kept weight on CUDA cores that work alone, filling included
+  double gather_chunk = 1000.0;  ///< what a chunk costs besides
+  double dense_slowdown = 1.25, sparse_slowdown = 2.0;  ///< while the other unit works too
+  double piece = 3000.0;                                ///< writing out a piece's sums
+  /// Both units only where that gains this share: x has to be stored for CUDA cores too.
+  double least_gain = 0.3;
+};
+
 /// How cross_panels shares its blocks; the defaults are what a plan wants, the others are for measuring what
 /// each decision is worth.
 struct CrossPanelsOptions {
@@ -20,6 +31,7 @@ struct CrossPanelsOptions {
   Units units = Units::balanced;
   Policy policy = Policy::automatic;
   double gather_fraction = 0.0;  ///< Units::fraction: this share of the blocks goes to CUDA cores
+  CrossPrices prices = {};       ///< a profile's, where it has them
 };
 
 /// What packing must know of the GPU: work is dealt to its SMs when it is packed.
