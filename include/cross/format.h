@@ -28,7 +28,7 @@ inline constexpr Format all_formats[] = {Format::dense, Format::dense_panel, For
                                          Format::n_m,   Format::block,       Format::empty};
 
 /// Formats of the CUDA device family.
-inline constexpr Format gpu_formats[] = {Format::delta4, Format::delta8, Format::bitmap_planes,
+inline constexpr Format gpu_formats[] = {Format::delta4,   Format::delta8,       Format::bitmap_planes,
                                          Format::two_four, Format::cross_panels, Format::block_tiles};
 
 constexpr bool is_gpu_format(Format format) {

@@ -5,8 +5,8 @@
 #include "cross/error.h"
 #include "cuda/gpu_test.h"
 #include "kernels/cuda/gpu_kernel.h"
-#include "refusal.h"
 #include "plan/formats/gpu/packed.h"
+#include "refusal.h"
 
 namespace cross::testing {
 namespace {

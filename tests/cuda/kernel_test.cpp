@@ -1,5 +1,5 @@
-// Every row of the CUDA kernel table that takes 16-bit values against the float64 product: odd shapes, all densities, all token
-// counts.
+// Every row of the CUDA kernel table that takes 16-bit values against the float64 product: odd shapes, all
+// densities, all token counts.
 #include <gtest/gtest.h>
 
 #include <algorithm>

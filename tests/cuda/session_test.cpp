@@ -10,8 +10,8 @@
 #include "cuda/layer.h"
 #include "cuda/replay.h"
 #include "kernels/cuda/gpu_kernel.h"
-#include "refusal.h"
 #include "plan/formats/gpu/packed.h"
+#include "refusal.h"
 
 namespace cross::testing {
 namespace {

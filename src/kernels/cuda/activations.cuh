@@ -14,16 +14,17 @@ __device__ __forceinline__ uint4 load_unaligned(const unsigned short* at, int co
   std::uint32_t half[8];
 #pragma unroll
   for (int i = 0; i < 8; ++i) half[i] = i < count ? __ldg(at + i) : 0u;
-  return make_uint4(half[0] | half[1] << 16, half[2] | half[3] << 16, half[4] | half[5] << 16, half[6] | half[7] << 16);
+  return make_uint4(half[0] | half[1] << 16, half[2] | half[3] << 16, half[4] | half[5] << 16,
+                    half[6] | half[7] << 16);
 }
 
-/// Position of a column: rows of X are permuted inside eights so that eight neighbouring stores and any gather of rows
-/// with distinct positions modulo 8 meet eight different banks.
+/// Position of a column: rows of X are permuted inside eights so that eight neighbouring stores and any
+/// gather of rows with distinct positions modulo 8 meet eight different banks.
 __device__ __forceinline__ int row_position(int k) { return (k & ~7) | ((k ^ (k >> 3)) & 7); }
 
-/// Copies columns [k_begin, k_begin + extent) of x[tokens, cols] to shared memory as [planes][stride][8 tokens], rows
-/// at their positions; tokens past the last and columns up to the next multiple of 8 as zeros. All threads of the block
-/// take part; the caller synchronises. `stride` is a multiple of 8.
+/// Copies columns [k_begin, k_begin + extent) of x[tokens, cols] to shared memory as [planes][stride][8
+/// tokens], rows at their positions; tokens past the last and columns up to the next multiple of 8 as zeros.
+/// All threads of the block take part; the caller synchronises. `stride` is a multiple of 8.
 /// @return whether this thread met Inf or NaN
 template <class T, int planes>
 __device__ __forceinline__ bool load_activations(std::uint32_t shared, const T* x, std::int64_t cols,
@@ -50,7 +51,9 @@ __device__ __forceinline__ bool load_activations(std::uint32_t shared, const T* 
 #pragma unroll
       for (int c = 0; c < 8; ++c) {  // column k + c: eight tokens
         const std::uint32_t select = c % 2 == 0 ? 0x5410 : 0x7632;
-        const auto pair = [&](int n) { return __byte_perm(word(v[n], c / 2), word(v[n + 1], c / 2), select); };
+        const auto pair = [&](int n) {
+          return __byte_perm(word(v[n], c / 2), word(v[n + 1], c / 2), select);
+        };
         store_shared16(shared + static_cast<std::uint32_t>((p * stride + row_position(k + c)) * 16),
                        make_uint4(pair(0), pair(2), pair(4), pair(6)));
       }

@@ -32,7 +32,8 @@ __device__ __forceinline__ float activate(float v, Activation activation) {
 }
 
 template <class T>
-__device__ __forceinline__ void store_output(const EpilogueArgs<T>& e, std::int64_t row, std::int64_t token, float sum) {
+__device__ __forceinline__ void store_output(const EpilogueArgs<T>& e, std::int64_t row, std::int64_t token,
+                                             float sum) {
   if (e.bias != nullptr) sum += e.bias[row];
   if (e.activation != Activation::none) sum = activate(sum, e.activation);
   const std::int64_t at = token * e.rows + row;

@@ -13,6 +13,7 @@ std::vector<std::byte> pack_bitmap_planes(const MatrixView& weight, DType dtype,
 /// Empty, or the first group of four columns that keeps more than two weights.
 std::string two_four_refuses(const MatrixView& weight, DType dtype);
 std::vector<std::byte> pack_two_four(const MatrixView& weight, DType dtype, int threads, std::int64_t& kept);
-std::vector<std::byte> pack_block_tiles(const MatrixView& weight, DType dtype, int threads, std::int64_t& kept);
+std::vector<std::byte> pack_block_tiles(const MatrixView& weight, DType dtype, int threads,
+                                        std::int64_t& kept);
 
 }  // namespace cross::compiler

@@ -5,8 +5,8 @@
 #include "cross/error.h"
 #include "plan/formats/gpu/bitmap_planes.h"
 #include "plan/formats/gpu/blob.h"
-#include "plan/formats/gpu/cross_panels.h"
 #include "plan/formats/gpu/block_tiles.h"
+#include "plan/formats/gpu/cross_panels.h"
 #include "plan/formats/gpu/delta.h"
 #include "plan/formats/gpu/two_four.h"
 
