@@ -34,8 +34,10 @@ void add_compile_flags(CLI::App& command, CompileFlags& flags) {
                   "formats that a layer may be stored in at once, for different token counts (default 1)")
       ->type_name("N");
   command
-      .add_option("--policy", flags.options.policy,
-                  "balance: same, paired, longest_first, or auto (default): the least predicted imbalance")
+      .add_option(
+          "--policy", flags.options.policy,
+          "balance: same, paired, longest_first, by_token, or auto (default): by_token where there are "
+          "enough tokens, else the least predicted imbalance")
       ->type_name("NAME");
   command
       .add_option(

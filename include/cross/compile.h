@@ -29,7 +29,7 @@ struct CompileOptions {
   /// Copies of a layer's weights that the plan may store: with 2, a layer may keep one format for few tokens
   /// and another (or the dense matrix) for many.
   int copies = 1;
-  std::string policy = "auto";  ///< same, paired, longest_first, or auto: the least predicted imbalance
+  std::string policy = "auto";  ///< same, paired, longest_first, by_token, or auto (docs/pipeline.md)
   std::string format =
       "auto";           ///< force one format ("index8", "bitmap", "mixed", "dense", …) for experiments
   bool measure = true;  ///< check the best candidates against dense on this device

@@ -94,7 +94,7 @@ struct Variant {
   std::string algorithm;    ///< cuBLASLt's, fastest when compiled: library version and bytes; empty: the
                             ///< library's choice
   int item_tokens = 0;      ///< tokens of one batch item
-  std::string policy;       ///< "same", "paired" or "longest_first"
+  std::string policy;       ///< "same", "paired", "longest_first" or "by_token"
   int scheduled_items = 0;  ///< items in `schedule`; item i of a run follows item i mod scheduled_items
   std::vector<std::vector<PlanPiece>> schedule;  ///< per worker, in order
 };

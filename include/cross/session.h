@@ -43,6 +43,14 @@ class Session {
   /// Packed sparse layers do not allocate. UsageError for a layer index or workspace that does not fit.
   void run(std::size_t layer, const RunArgs& args);
 
+  std::size_t chain_workspace_bytes(std::size_t first, std::size_t second, std::int64_t tokens) const;
+  /// Two layers, the second on what the first gives: `between` is the first one's activation, the rest of
+  /// `args` concerns the whole (x of the first, y, residual and activation of the second, biases of both).
+  /// The same as two runs, bit for bit, except that where both layers share out tokens (policy "by_token")
+  /// what stands between them never leaves the caches. UsageError as for `run`, and unless second.cols ==
+  /// first.rows.
+  void run_chain(std::size_t first, std::size_t second, Activation between, const RunArgs& args);
+
   /// Seconds that each worker spent computing in the last run (packing of x not included): measured balance.
   std::span<const double> worker_seconds() const;
   /// Collecting worker_seconds costs two clock reads per worker and run; off by default.

@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::string_view format_names[] = {"auto",   "mixed", "dense", "index8",
                                              "bitmap", "n_m",   "block", "dense_panel"};
-constexpr std::string_view policy_names[] = {"auto", "same", "paired", "longest_first"};
+constexpr std::string_view policy_names[] = {"auto", "same", "paired", "longest_first", "by_token"};
 
 std::vector<std::string_view> gpu_format_names() {
   std::vector<std::string_view> names = {"auto", "dense"};

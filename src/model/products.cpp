@@ -59,4 +59,9 @@ void Products::run(std::size_t index, RunArgs args) {
   session_.run(index, args);
 }
 
+void Products::run_chain(std::size_t first, std::size_t second, Activation between, RunArgs args) {
+  args.workspace = workspace_.get(session_.chain_workspace_bytes(first, second, args.tokens));
+  session_.run_chain(first, second, between, args);
+}
+
 }  // namespace cross::model

@@ -35,6 +35,9 @@ class Products {
   /// y = activation(x·Wᵀ + bias) + residual for `args.tokens` rows.
   void run(std::size_t layer, RunArgs args);
 
+  /// y = second(activation(first(x))) + residual, as Session::run_chain.
+  void run_chain(std::size_t first, std::size_t second, Activation between, RunArgs args);
+
   /// As Encoder::set_product_tokens.
   void set_most_tokens(std::int64_t tokens) { most_tokens_ = tokens; }
 

@@ -7,12 +7,10 @@
 
 #include "plan/formats/layout.h"
 #include "runtime/layer.h"
-#include "runtime/tiling.h"
 
 namespace cross::runtime {
 namespace {
 
-using kernels::Arithmetic;
 using kernels::k_block_elements;
 
 /// Elements of K that one worker packs at a time.
@@ -88,21 +86,14 @@ class TilePass {
     const std::int64_t elements = padded_elements(context_.layer.cols, packing_.arithmetic);
     const std::int64_t slices = (elements + pack_elements - 1) / pack_elements;
     const auto units = static_cast<std::int64_t>(tiling_.tiles.size()) * slices;
+    const auto* x = static_cast<const std::byte*>(args_.x) +
+                    first_token_ * context_.layer.cols * static_cast<std::int64_t>(element_bytes_);
     bool finite = true;
     for (std::int64_t unit = units * part / parts; unit < units * (part + 1) / parts; ++unit) {
       const TokenTile& tile = tiling_.tiles[static_cast<std::size_t>(unit / slices)];
       const std::int64_t begin = unit % slices * pack_elements;
-      const std::int64_t row_bytes = context_.layer.cols * static_cast<std::int64_t>(element_bytes_);
-      const auto* x = static_cast<const std::byte*>(args_.x) + (first_token_ + tile.token) * row_bytes;
-      finite &= context_.activations.pack_tile({.x = x,
-                                                .row_bytes = row_bytes,
-                                                .arithmetic = packing_.arithmetic,
-                                                .tokens = tile.tokens,
-                                                .width = tile.vectors * packing_.lanes,
-                                                .columns = context_.layer.cols,
-                                                .element_begin = begin,
-                                                .element_end = std::min(begin + pack_elements, elements),
-                                                .out = x_of(worker) + tile.x_offset});
+      finite &= pack_tile(context_, packing_, tile, x, begin, std::min(begin + pack_elements, elements),
+                          x_of(worker));
     }
     if (!finite) finite_ = false;
     return finite;
@@ -116,33 +107,8 @@ class TilePass {
         formats::round_up(static_cast<std::size_t>(panel.rows), kernels::interleaved_rows);
     std::memset(acc, 0, padded_rows * static_cast<std::size_t>(item.width) * 4);
     const TokenTile* tiles = tiling_.tiles.data() + item.first_tile;
-    for (const Segment& segment : panel.segments)
-      multiply(segment, panel.rows, padded_rows, tiles, item.tiles, x_of(worker), acc);
+    multiply_panel(packing_, panel, tiles, item.tiles, x_of(worker), acc);
     for (int t = 0; t < item.tiles; ++t) store(panel, padded_rows, tiles[t], acc);
-  }
-
-  void multiply(const Segment& segment, int rows, std::size_t padded_rows, const TokenTile* tiles, int count,
-                const std::byte* x, float* acc) {
-    if (segment.format == Format::empty) return;
-    const kernels::Kernel& kernel = *packing_.tile[static_cast<std::size_t>(segment.format)];
-    const int per = kernels::columns_per_element(packing_.arithmetic);
-    const std::int64_t first = segment.k_begin / per;
-    const std::int64_t elements = formats::elements_of(segment.k_end - segment.k_begin, packing_.arithmetic);
-    const std::int64_t extent = kernel.k_blocked() ? k_block_elements : elements;
-    const std::byte* chunk = packing_.packing.data.bytes.data() + segment.offset;
-    for (std::int64_t e = 0; e < elements; e += extent) {
-      const std::byte* next = chunk;
-      for (int t = 0; t < count; ++t) {
-        const std::int64_t width = tiles[t].vectors * packing_.lanes;
-        next = kernel.tile({.chunk = chunk,
-                            .rows = rows,
-                            .elements = static_cast<int>(std::min(extent, elements - e)),
-                            .x = x + tiles[t].x_offset + static_cast<std::size_t>((first + e) * width) * 4,
-                            .acc = acc + padded_rows * tiles[t].acc_offset,
-                            .vectors = tiles[t].vectors});
-      }
-      chunk = next;
-    }
   }
 
   void store(const Panel& panel, std::size_t padded_rows, const TokenTile& tile, const float* acc) {
@@ -182,6 +148,48 @@ class TilePass {
 };
 
 }  // namespace
+
+bool pack_tile(const LayerContext& context, const PackingContext& packing, const TokenTile& tile,
+               const std::byte* x, std::int64_t begin, std::int64_t end, std::byte* out) {
+  const std::int64_t row_bytes = context.layer.cols * static_cast<std::int64_t>(size_of(context.dtype));
+  return context.activations.pack_tile({.x = x + tile.token * row_bytes,
+                                        .row_bytes = row_bytes,
+                                        .arithmetic = packing.arithmetic,
+                                        .tokens = tile.tokens,
+                                        .width = tile.vectors * packing.lanes,
+                                        .columns = context.layer.cols,
+                                        .element_begin = begin,
+                                        .element_end = end,
+                                        .out = out + tile.x_offset});
+}
+
+void multiply_panel(const PackingContext& packing, const Panel& panel, const TokenTile* tiles, int count,
+                    const std::byte* x, float* acc) {
+  const std::size_t padded_rows =
+      formats::round_up(static_cast<std::size_t>(panel.rows), kernels::interleaved_rows);
+  for (const Segment& segment : panel.segments) {
+    if (segment.format == Format::empty) continue;
+    const kernels::Kernel& kernel = *packing.tile[static_cast<std::size_t>(segment.format)];
+    const int per = kernels::columns_per_element(packing.arithmetic);
+    const std::int64_t first = segment.k_begin / per;
+    const std::int64_t elements = formats::elements_of(segment.k_end - segment.k_begin, packing.arithmetic);
+    const std::int64_t extent = kernel.k_blocked() ? k_block_elements : elements;
+    const std::byte* chunk = packing.packing.data.bytes.data() + segment.offset;
+    for (std::int64_t e = 0; e < elements; e += extent) {
+      const std::byte* next = chunk;
+      for (int t = 0; t < count; ++t) {
+        const std::int64_t width = tiles[t].vectors * packing.lanes;
+        next = kernel.tile({.chunk = chunk,
+                            .rows = panel.rows,
+                            .elements = static_cast<int>(std::min(extent, elements - e)),
+                            .x = x + tiles[t].x_offset + static_cast<std::size_t>((first + e) * width) * 4,
+                            .acc = acc + padded_rows * tiles[t].acc_offset,
+                            .vectors = tiles[t].vectors});
+      }
+      chunk = next;
+    }
+  }
+}
 
 std::size_t tile_workspace(const LayerContext& context, const PackingContext& packing, const Variant& variant,
                            std::int64_t tokens) {

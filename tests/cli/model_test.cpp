@@ -94,7 +94,7 @@ TEST_F(ModelCommands, BenchOfTheWholeModel) {
   with_json.push_back("--json");
   const auto json = done(with_json).json();
   EXPECT_EQ(json["architecture"], "BertModel");
-  EXPECT_EQ(json["parts"].size(), 9u);
+  EXPECT_EQ(json["parts"].size(), 7u);
   EXPECT_GT(json["speedup"], 0);
   EXPECT_GT(json["least_cosine"], 0.9999);
   EXPECT_THAT(done({"bench", plan, "--layers-only", "--seconds", "0.01"}).out, HasSubstr("total, tokens"));

@@ -105,7 +105,7 @@ LayerPlan make_layer(const Array& weight, const PlanRecipe& recipe) {
 
   variant.shape = recipe.shape;
   variant.item_tokens = recipe.item_tokens;
-  variant.policy = "paired";
+  variant.policy = recipe.policy;
   variant.scheduled_items = recipe.scheduled_items;
   const auto panels = static_cast<int>(layer.packings[0].panels.size());
   variant.schedule.resize(static_cast<std::size_t>(recipe.workers));

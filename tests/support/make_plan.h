@@ -18,6 +18,7 @@ struct PlanRecipe {
   int panel_rows = 32;            ///< the last panel may be smaller
   std::int64_t segment_cols = 0;  ///< rounded up to whole K blocks; 0: one segment per panel
   std::string shape = "tile";
+  std::string policy = "paired";
   std::string library = {};  ///< of a dense plan; empty: the first that this build has
   int workers = 2;           ///< of the schedule
   int item_tokens = 64;

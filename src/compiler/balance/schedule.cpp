@@ -35,6 +35,10 @@ std::vector<double> over_mean(std::vector<double> loads) {
   return loads;
 }
 
+/// From this many tokens per worker on workers share out tokens: a whole tile each. Fewer read all weights
+/// for less than a tile's work.
+constexpr std::int64_t own_tokens = 64;
+
 }  // namespace
 
 LayerDecision::Balance schedule_variant(Variant& variant, std::span<const double> panel_ns, int workers,
@@ -53,13 +57,20 @@ LayerDecision::Balance schedule_variant(Variant& variant, std::span<const double
         balance_workers(variant.scheduled_items, workers, panel_ns, {policies[i], 1, 0.0});
     *predicted[i] = balance.imbalance;
     if (policies[i] == WorkerPolicy::same) report.before.predicted = over_mean(balance.loads);
-    const bool wanted = policy == "auto" ? variant.schedule.empty() || balance.imbalance < best - 1e-3
-                                         : policy == name_of(policies[i]);
+    const bool wanted = policy == "auto" || policy == "by_token"
+                            ? variant.schedule.empty() || balance.imbalance < best - 1e-3
+                            : policy == name_of(policies[i]);
     if (!wanted) continue;
     best = balance.imbalance;
     report.after.predicted = over_mean(balance.loads);
     variant.policy = name_of(policies[i]);
     variant.schedule = schedule_of(balance);
+  }
+  // Sharing out tokens needs no schedule; the one above serves calls of too few.
+  const bool by_token = policy == "by_token" || (policy == "auto" && variant.tokens >= own_tokens * workers);
+  if (variant.shape == "tile" && by_token) {
+    variant.policy = "by_token";
+    report.after.predicted.assign(static_cast<std::size_t>(workers), 1.0);
   }
   return report;
 }

@@ -15,6 +15,9 @@ namespace cross::compiler {
 ///                  sorted by weight, see row_order.h, gain most)
 ///   longest_first  all pieces of all items together, the most expensive first, each to the least loaded
 ///                  worker (LPT); pieces above a worker's fair share are split along K
+///
+/// A fourth, `by_token`, needs no such assignment: workers share out tokens at run time
+/// (balance/schedule.cpp).
 enum class WorkerPolicy : std::uint8_t { same, paired, longest_first };
 
 constexpr std::string_view name_of(WorkerPolicy policy) {

@@ -52,10 +52,31 @@ struct EpilogueArgs {
   std::int64_t y_stride;      ///< elements between tokens
   DType y_dtype;              ///< fp32 or bf16
   std::int64_t first_row;     ///< output column of panel row 0, when row_map is nullptr
-  const std::int32_t*
-      row_map;  ///< output column of every panel row (row reordering is undone here), or nullptr
+  /// Row reordering is undone here, in one of two ways, or both are nullptr.
+  const std::int32_t* row_map = nullptr;  ///< output column of every row: values are stored one by one
+  const std::int32_t* acc_rows =
+      nullptr;  ///< row of acc that every row reads (tokens contiguous only): vectors
 };
 using EpilogueFunction = void (*)(const EpilogueArgs&);
+
+/// The results of one panel for one tile of tokens become packed activations of the next product, without a
+/// detour over y; `out` as in PackTileArgs, with values rounded to the plan's type as if they had been
+/// stored. For row r and its output column c:
+///
+///     out[element of c, t] = activation(acc[r, t] + bias[r])
+struct PackRowsArgs {
+  const float* acc;  ///< [rows][width], 64-byte aligned
+  int rows;
+  int width;                    ///< tokens, rounded up to the tile's vectors: all of them are packed
+  std::int64_t first_row;       ///< output column of row 0, when row_map is nullptr
+  const std::int32_t* row_map;  ///< output column of every row, or nullptr
+  Activation activation;
+  const float* bias;  ///< [rows], or nullptr
+  Arithmetic arithmetic;
+  std::byte* out;  ///< element 0; slots of other columns, and their halves, stay as they are
+};
+/// Returns false if any value is Inf or NaN.
+using PackRowsFunction = bool (*)(const PackRowsArgs&);
 
 /// Whether none of `count` fp32 or bf16 values is Inf or NaN.
 using AllFiniteFunction = bool (*)(const std::byte* x, std::int64_t count, DType dtype);
@@ -64,10 +85,15 @@ struct ActivationKernels {
   PackTileFunction pack_tile;
   PackDotFunction pack_dot;
   EpilogueFunction epilogue;
+  PackRowsFunction pack_rows;
   AllFiniteFunction all_finite;
 };
 
 extern const ActivationKernels scalar_activations;
 extern const ActivationKernels avx2_activations;
+
+/// Parts of avx2_activations.
+void avx2_epilogue(const EpilogueArgs& args);
+bool avx2_pack_rows(const PackRowsArgs& args);
 
 }  // namespace cross::kernels

@@ -73,7 +73,8 @@ void epilogue(const EpilogueArgs& a) {
     for (int r = 0; r < a.rows; ++r) {
       const std::int64_t column = a.row_map != nullptr ? a.row_map[r] : a.first_row + r;
       const std::int64_t at = t * a.y_stride + column;
-      float value = a.acc[r * a.row_stride + t * a.token_stride];
+      const std::int64_t acc_row = a.acc_rows != nullptr ? a.acc_rows[r] : r;
+      float value = a.acc[acc_row * a.row_stride + t * a.token_stride];
       if (a.bias != nullptr) value += a.bias[r];
       value = apply_activation(a.activation, value);
       if (a.y_dtype == DType::fp32) {
@@ -90,6 +91,26 @@ void epilogue(const EpilogueArgs& a) {
   }
 }
 
+bool pack_rows(const PackRowsArgs& a) {
+  bool finite = true;
+  for (int r = 0; r < a.rows; ++r) {
+    const std::int64_t column = a.row_map != nullptr ? a.row_map[r] : a.first_row + r;
+    for (int t = 0; t < a.width; ++t) {
+      float value = a.acc[static_cast<std::int64_t>(r) * a.width + t];
+      if (a.bias != nullptr) value += a.bias[r];
+      value = apply_activation(a.activation, value);
+      const std::uint16_t bits = bf16_from_float(value);
+      if (a.arithmetic != Arithmetic::fp32) value = float_from_bf16(bits);
+      finite = finite && std::isfinite(value);
+      if (a.arithmetic == Arithmetic::bf16_pair)
+        std::memcpy(a.out + (column / 2 * a.width + t) * 4 + column % 2 * 2, &bits, 2);
+      else
+        std::memcpy(a.out + (column * a.width + t) * 4, &value, 4);
+    }
+  }
+  return finite;
+}
+
 bool all_finite(const std::byte* x, std::int64_t count, DType dtype) {
   for (std::int64_t i = 0; i < count; ++i) {
     const bool finite = dtype == DType::fp32 ? std::isfinite(reinterpret_cast<const float*>(x)[i])
@@ -101,6 +122,6 @@ bool all_finite(const std::byte* x, std::int64_t count, DType dtype) {
 
 }  // namespace
 
-const ActivationKernels scalar_activations = {pack_tile, pack_dot, epilogue, all_finite};
+const ActivationKernels scalar_activations = {pack_tile, pack_dot, epilogue, pack_rows, all_finite};
 
 }  // namespace cross::kernels

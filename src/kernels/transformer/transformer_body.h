@@ -9,6 +9,7 @@
 
 #include "kernels/cpu/unroll.h"
 #include "kernels/transformer/transformer.h"
+#include "kernels/vector_math.h"
 
 namespace cross::kernels {
 namespace {
@@ -45,28 +46,6 @@ inline float largest_of(Vector value) {
 }
 
 constexpr std::int64_t round_up(std::int64_t value, std::int64_t to) { return (value + to - 1) / to * to; }
-
-/// eˣ for x ≤ 0, within two units in the last place; below −87 the smallest normal number.
-///
-///     x = n·ln 2 + r, |r| ≤ ln 2 / 2:  eˣ = 2ⁿ · Σ rᵏ/k!,  k ≤ 7 (the rest is below 6e-9)
-inline Vector exp_of_negative(Vector x) {
-  x = larger(x, broadcast(-87.0f));
-  constexpr float round_to_integer = 12582912.0f;  // 1.5 · 2²³: adding it leaves no bits for a fraction
-  const Vector n = (x * 1.44269504f + round_to_integer) - round_to_integer;
-  // ln 2 in two parts; the first has few enough bits that n times it is exact.
-  const Vector r = (x - n * 0.693145751953125f) - n * 1.42860677e-6f;
-  Vector p = r * (1.0f / 5040) + 1.0f / 720;
-  p = p * r + 1.0f / 120;
-  p = p * r + 1.0f / 24;
-  p = p * r + 1.0f / 6;
-  p = p * r + 0.5f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
-  const Ints power = (__builtin_convertvector(n, Ints) + 127) << 23;
-  Vector scale;
-  std::memcpy(&scale, &power, sizeof scale);
-  return p * scale;
-}
 
 /// Rows of heads are too short for a call of memcpy.
 inline void copy(const std::byte* x, std::int64_t size, std::byte* y) {
@@ -127,25 +106,6 @@ void accumulate(float* sum, const std::byte* x, DType dtype, std::int64_t size) 
   }
 }
 
-/// x·Φ(x) with the complement of Φ by Abramowitz and Stegun 7.1.26 (error below 1.5e-7):
-///
-///     1 − Φ(z) = ½ · (a₁t + … + a₅t⁵) · e^(−z²/2),  t = 1 / (1 + p·z/√2),  z ≥ 0
-///
-/// For x < 0 the result is a product without a difference, so its tail keeps its digits.
-inline Vector gelu_of(Vector x) {
-  const Vector z = x < 0 ? -x : x;
-  const Vector t = 1.0f / (1.0f + (0.3275911f * 0.70710678f) * z);
-  Vector p = 1.061405429f * t - 1.453152027f;
-  p = p * t + 1.421413741f;
-  p = p * t - 0.284496736f;
-  p = p * t + 0.254829592f;
-  // Beyond 100 the tail is nothing; the limit keeps ∞ · 0 out of it.
-  const Vector tail =
-      (0.5f * (z < 100.0f ? z : broadcast(100.0f))) * (p * t * exp_of_negative(-0.5f * (z * z)));
-  // −tail where x < 0 (and NaN where x is), x − tail else.
-  return (x < 0 ? Vector{} : x) - tail;
-}
-
 void gelu(std::byte* x, DType dtype, std::int64_t size) {
   float part[lanes];
   for (std::int64_t i = 0; i < size; i += lanes) {
@@ -153,7 +113,7 @@ void gelu(std::byte* x, DType dtype, std::int64_t size) {
     std::byte* at = x + static_cast<std::size_t>(i) * size_of(dtype);
     if (count < lanes) std::fill(part, part + lanes, 0.0f);
     widen(at, dtype, count, part);
-    store(part, gelu_of(load(part)));
+    store(part, gelu_of<Vector, Ints>(load(part)));
     narrow(part, count, dtype, at);
   }
 }
@@ -260,7 +220,7 @@ inline float exponentiate(float* scores, std::int64_t tokens, std::int64_t padde
   const float largest = largest_of(most);
   Vector sum = {};
   for (std::int64_t t = 0; t < padded_tokens; t += lanes) {
-    const Vector power = exp_of_negative(load(scores + t) - largest);
+    const Vector power = exp_of_negative<Vector, Ints>(load(scores + t) - largest);
     store(scores + t, power);
     sum += power;
   }

@@ -31,9 +31,7 @@ enum Part {
   qkv_part,
   attention_part,
   attention_output_part,
-  up_part,
-  activation_part,
-  down_part,
+  feed_forward_part,
   norms_part,
   pooling_part
 };
@@ -119,7 +117,7 @@ class Encoder final : public EncoderNetwork {
       for (const Slice& slice : slices)
         product(qkv_part, layers_[i].query_key_value, slice.rows, row(hidden_, slice.first, config_.hidden),
                 row(qkv_, slice.first, 3 * config_.hidden));
-      timed(attention_part, [&] { attend(batch); });
+      timed(attention_part, [&] { attend(batch, slices); });
       for (const Slice& slice : slices) after_attention(layers_[i], slice);
       observed(static_cast<std::int64_t>(i) + 1, tokens);
     }
@@ -150,7 +148,6 @@ class Encoder final : public EncoderNetwork {
     context_ = memory_[1].get(static_cast<std::size_t>(rows) * row_bytes(config_.hidden)).data();
     qkv_ = memory_[2].get(static_cast<std::size_t>(rows) * row_bytes(3 * config_.hidden)).data();
     sum_ = memory_[3].get(static_cast<std::size_t>(slice_rows) * row_bytes(config_.hidden)).data();
-    inner_ = memory_[4].get(static_cast<std::size_t>(slice_rows) * row_bytes(config_.intermediate)).data();
     const std::size_t floats = std::max(
         {static_cast<std::size_t>(config_.hidden), kernels_.attention_scratch(longest, config_.head_size())});
     scratch_floats_ = (floats + 15) / 16 * 16;
@@ -170,29 +167,30 @@ class Encoder final : public EncoderNetwork {
     times_[part].seconds += std::chrono::duration<double>(clock::now() - start).count();
   }
 
+  static RunArgs arguments(std::int64_t rows, const std::byte* x, std::byte* y, const std::byte* residual) {
+    RunArgs args;
+    args.x = x;
+    args.y = y;
+    args.tokens = rows;
+    args.residual = residual;
+    return args;
+  }
+
   void product(Part part, std::size_t layer, std::int64_t rows, const std::byte* x, std::byte* y,
-               Activation activation = Activation::none, const std::byte* residual = nullptr) {
-    timed(part, [&] {
-      RunArgs args;
-      args.x = x;
-      args.y = y;
-      args.tokens = rows;
-      args.activation = activation;
-      args.residual = residual;
-      products_.run(layer, args);
-    });
+               const std::byte* residual = nullptr) {
+    timed(part, [&] { products_.run(layer, arguments(rows, x, y, residual)); });
   }
 
   /// The rest of a layer concerns every token for itself.
   void after_attention(const LayerOf& layer, const Slice& slice) {
     std::byte* hidden = row(hidden_, slice.first, config_.hidden);
     product(attention_output_part, layer.attention_output, slice.rows,
-            row(context_, slice.first, config_.hidden), sum_, Activation::none, hidden);
+            row(context_, slice.first, config_.hidden), sum_, hidden);
     timed(norms_part, [&] { normalise(layer.attention_norm, slice.tokens, hidden); });
-    const bool gelu = config_.activation == Activation::gelu;
-    product(up_part, layer.up, slice.rows, hidden, inner_, gelu ? Activation::none : config_.activation);
-    if (gelu) timed(activation_part, [&] { activate(slice.tokens); });
-    product(down_part, layer.down, slice.rows, inner_, sum_, Activation::none, hidden);
+    timed(feed_forward_part, [&] {
+      products_.run_chain(layer.up, layer.down, config_.activation,
+                          arguments(slice.rows, hidden, sum_, hidden));
+    });
     timed(norms_part, [&] { normalise(layer.output_norm, slice.tokens, hidden); });
   }
 
@@ -230,13 +228,6 @@ class Encoder final : public EncoderNetwork {
     });
   }
 
-  void activate(std::int64_t tokens) {
-    spread(tokens, [&](std::int64_t begin, std::int64_t end, int) {
-      kernels_.gelu(row(inner_, begin, config_.intermediate), plan_.dtype,
-                    (end - begin) * config_.intermediate);
-    });
-  }
-
   void layer_norm(const Norm& norm, std::array<const std::byte*, 3> addends, std::byte* y,
                   float* scratch) const {
     kernels_.layer_norm({.addends = {addends[0], addends[1], addends[2]},
@@ -249,32 +240,46 @@ class Encoder final : public EncoderNetwork {
                          .scratch = scratch});
   }
 
-  /// context = softmax(q·kᵀ/√d)·v per sentence and head. Sentences differ in length, so workers take the next
-  /// head when they are done with one.
-  void attend(const TokenBatch& batch) {
-    const std::int64_t size = config_.head_size();
-    const std::size_t width = row_bytes(3 * config_.hidden);
-    std::atomic<std::size_t> next{0};
-    const std::size_t heads = batch.sentences() * static_cast<std::size_t>(config_.heads);
+  /// context = softmax(q·kᵀ/√d)·v per sentence and head. A worker begins with the sentences whose tokens it
+  /// has in its caches, the products' slices being shared out evenly; they differ in length, so whoever is
+  /// done helps others.
+  void attend(const TokenBatch& batch, const std::vector<Slice>& slices) {
+    const auto workers = static_cast<std::size_t>(executor_.workers());
+    std::vector<std::vector<std::size_t>> sentences(workers);
+    auto slice = slices.begin();
+    for (std::size_t i = 0; i < batch.sentences(); ++i) {
+      while (batch.offsets[i] >= slice->first + slice->tokens) ++slice;
+      const std::int64_t owner =
+          (batch.offsets[i] - slice->first) * static_cast<std::int64_t>(workers) / slice->rows;
+      sentences[static_cast<std::size_t>(owner)].push_back(i);
+    }
+    const auto heads = static_cast<std::size_t>(config_.heads);
+    std::vector<std::atomic<std::size_t>> next(workers);
     executor_.run([&](int worker) {
-      for (std::size_t i = next++; i < heads; i = next++) {
-        const std::size_t sentence = i / static_cast<std::size_t>(config_.heads);
-        const auto head = static_cast<std::int64_t>(i % static_cast<std::size_t>(config_.heads));
-        const auto first = static_cast<std::size_t>(batch.offsets[sentence]);
-        const std::byte* q = qkv_ + first * width + row_bytes(head * size);
-        kernels_.attention({.q = q,
-                            .k = q + row_bytes(config_.hidden),
-                            .v = q + row_bytes(2 * config_.hidden),
-                            .stride = 3 * config_.hidden,
-                            .dtype = plan_.dtype,
-                            .tokens = batch.tokens(sentence),
-                            .head_size = size,
-                            .scale = 1.0f / std::sqrt(static_cast<float>(size)),
-                            .y = context_ + first * row_bytes(config_.hidden) + row_bytes(head * size),
-                            .y_stride = config_.hidden,
-                            .scratch = scratch_of(worker)});
+      for (std::size_t other = 0; other < workers; ++other) {
+        const std::size_t owner = (static_cast<std::size_t>(worker) + other) % workers;
+        const std::vector<std::size_t>& mine = sentences[owner];
+        for (std::size_t i = next[owner]++; i < mine.size() * heads; i = next[owner]++)
+          attend(batch, mine[i / heads], static_cast<std::int64_t>(i % heads), scratch_of(worker));
       }
     });
+  }
+
+  void attend(const TokenBatch& batch, std::size_t sentence, std::int64_t head, float* scratch) {
+    const std::int64_t size = config_.head_size();
+    const auto first = static_cast<std::size_t>(batch.offsets[sentence]);
+    const std::byte* q = qkv_ + first * row_bytes(3 * config_.hidden) + row_bytes(head * size);
+    kernels_.attention({.q = q,
+                        .k = q + row_bytes(config_.hidden),
+                        .v = q + row_bytes(2 * config_.hidden),
+                        .stride = 3 * config_.hidden,
+                        .dtype = plan_.dtype,
+                        .tokens = batch.tokens(sentence),
+                        .head_size = size,
+                        .scale = 1.0f / std::sqrt(static_cast<float>(size)),
+                        .y = context_ + first * row_bytes(config_.hidden) + row_bytes(head * size),
+                        .y_stride = config_.hidden,
+                        .scratch = scratch});
   }
 
   void pool(const TokenBatch& batch, std::span<float> embeddings) {
@@ -319,12 +324,12 @@ class Encoder final : public EncoderNetwork {
   Norm embedding_norm_;
   std::vector<LayerOf> layers_;
   cross::Encoder::Observer observer_;
-  std::vector<PartTime> times_ = {
-      {"embeddings", false, 0},       {"query, key, value", true, 0}, {"attention", false, 0},
-      {"attention output", true, 0},  {"feed-forward up", true, 0},   {"activation", false, 0},
-      {"feed-forward down", true, 0}, {"layer norms", false, 0},      {"pooling", false, 0}};
-  base::AlignedBuffer memory_[5], scratch_memory_;
-  std::byte *hidden_ = nullptr, *sum_ = nullptr, *context_ = nullptr, *qkv_ = nullptr, *inner_ = nullptr;
+  std::vector<PartTime> times_ = {{"embeddings", false, 0},  {"query, key, value", true, 0},
+                                  {"attention", false, 0},   {"attention output", true, 0},
+                                  {"feed-forward", true, 0}, {"layer norms", false, 0},
+                                  {"pooling", false, 0}};
+  base::AlignedBuffer memory_[4], scratch_memory_;
+  std::byte *hidden_ = nullptr, *sum_ = nullptr, *context_ = nullptr, *qkv_ = nullptr;
   float* scratch_ = nullptr;
   std::size_t scratch_floats_ = 0;
 };
