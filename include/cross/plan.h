@@ -26,6 +26,7 @@ inline constexpr int plan_version = 1;
 struct Blob {
   std::shared_ptr<const void> owner;
   std::span<const std::byte> bytes;
+  bool mapped = false;  ///< pages of a file: the kernel may drop them, the next access reads them again
 
   static Blob own(std::vector<std::byte> data);
 };

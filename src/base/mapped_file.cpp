@@ -71,6 +71,10 @@ void MappedFile::release(std::span<const std::byte> part) const {
   if (part.empty() || bytes_.empty() || before(part.data(), bytes_.data()) ||
       before(bytes_.data() + bytes_.size(), part.data() + part.size()))
     return;
+  drop_mapped_pages(part);
+}
+
+void drop_mapped_pages(std::span<const std::byte> part) {
   // Shrink to whole pages: neighbours of the part may still be in use.
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto first = (reinterpret_cast<std::uintptr_t>(part.data()) + page - 1) / page * page;

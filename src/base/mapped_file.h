@@ -30,6 +30,9 @@ class MappedFile {
   std::span<const std::byte> bytes_;
 };
 
+/// The same without the file at hand: the part must be bytes of a mapped file, or they are lost.
+void drop_mapped_pages(std::span<const std::byte> part);
+
 /// The same bytes as characters.
 std::string_view as_text(std::span<const std::byte> bytes);
 

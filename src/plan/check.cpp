@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/parallel.h"
 #include "base/quote.h"
 #include "cross/error.h"
 #include "plan/formats/decode.h"
@@ -196,8 +197,9 @@ class LayerCheck {
 
 }  // namespace
 
-void check_plan(const Plan& plan, const std::string& file) {
-  for (const LayerPlan& layer : plan.layers) LayerCheck(plan, layer, file).run();
+void check_plan(const Plan& plan, const std::string& file, std::size_t threads) {
+  base::for_each_parallel(plan.layers.size(), threads,
+                          [&](std::size_t i) { LayerCheck(plan, plan.layers[i], file).run(); });
 }
 
 }  // namespace cross::plan_file

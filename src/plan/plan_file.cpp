@@ -10,13 +10,16 @@
 //                  and in a model plan model/NAME for every other tensor of the model
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
+#include <thread>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "base/mapped_file.h"
+#include "base/parallel.h"
 #include "base/quote.h"
 #include "base/strict_json.h"
 #include "cross/error.h"
@@ -47,6 +50,13 @@ const std::string& metadata_field(const io::SafetensorsContents& contents, const
   return found->second;
 }
 
+/// Every byte is read once before a plan runs: gigabytes by several threads, which faults their pages in as
+/// well.
+std::size_t threads_for(std::size_t bytes) {
+  constexpr std::size_t worth_a_thread = std::size_t{16} << 20;
+  return std::min<std::size_t>(std::max(1u, std::thread::hardware_concurrency()), bytes / worth_a_thread + 1);
+}
+
 /// Hands out the tensors of a file by name, each checked against its checksum.
 class CheckedTensors {
  public:
@@ -56,7 +66,13 @@ class CheckedTensors {
     const auto sums = description.find("checksums");
     if (sums == description.end() || !sums->is_object())
       throw InputError(fmt::format("{}: the description has no \"checksums\"", name));
+    std::size_t bytes = 0;
     for (const io::StoredTensor& tensor : contents.tensors) {
+      tensors_.emplace(tensor.name, &tensor);
+      bytes += tensor.bytes.size();
+    }
+    base::for_each_parallel(contents.tensors.size(), threads_for(bytes), [&](std::size_t i) {
+      const io::StoredTensor& tensor = contents.tensors[i];
       const auto sum = sums->find(tensor.name);
       if (sum == sums->end() || !sum->is_string())
         throw InputError(fmt::format("{}: tensor {} has no checksum", name, base::in_quotes(tensor.name)));
@@ -65,8 +81,7 @@ class CheckedTensors {
         throw InputError(fmt::format("{}: tensor {} is damaged: its checksum is {}, the file says {}", name,
                                      base::in_quotes(tensor.name), found,
                                      base::in_quotes(sum->get<std::string>())));
-      tensors_.emplace(tensor.name, &tensor);
-    }
+    });
   }
 
   const io::StoredTensor& get(const std::string& tensor) const {
@@ -141,7 +156,8 @@ Plan parse_plan(std::span<const std::byte> bytes, const std::string& name,
   for (LayerPlan& layer : plan.layers) {
     for (std::size_t i = 0; i < layer.packings.size(); ++i)
       layer.packings[i].data = {owner,
-                                tensors.get(plan_file::packing_tensor(layer.name, i), StoredType::u8).bytes};
+                                tensors.get(plan_file::packing_tensor(layer.name, i), StoredType::u8).bytes,
+                                owner != nullptr};
     if (!layer.row_order.empty())
       layer.row_order =
           tensors.per_row<std::int32_t>(plan_file::row_order_tensor(layer.name), StoredType::i32, layer.rows);
@@ -153,10 +169,10 @@ Plan parse_plan(std::span<const std::byte> bytes, const std::string& name,
       const io::StoredTensor& stored = tensors.get(plan_file::model_tensor(tensor.name));
       tensor.type = stored.type;
       tensor.shape = stored.shape;
-      tensor.data = {owner, stored.bytes};
+      tensor.data = {owner, stored.bytes, owner != nullptr};
     }
   require_features(plan, name);
-  plan_file::check_plan(plan, name);
+  plan_file::check_plan(plan, name, threads_for(bytes.size()));
   return plan;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/mapped_file.h"
 #include "base/quote.h"
 #include "cross/error.h"
 #include "kernels/dense/dense_product.h"
@@ -100,19 +101,24 @@ struct Session::Impl {
     const auto found = products.find(key);
     if (found != products.end()) return *found->second;
     const auto library = kernels::dense_library_from_name(variant.library);
-    const kernels::DenseProblem problem{
-        .dtype = plan.dtype,
-        .rows = layer.rows,
-        .cols = layer.cols,
-        .tokens = tokens,
-        .threads = executor.workers(),
-        .weights = layer.packings[static_cast<std::size_t>(variant.packing)].data.bytes.data(),
-        .bias = key.second ? layer.bias.data() : nullptr};
+    const Blob& weights = layer.packings[static_cast<std::size_t>(variant.packing)].data;
+    std::vector<const kernels::DenseProduct*> alike;
+    for (const auto& [other_key, other] : products) alike.push_back(other.get());
+    const kernels::DenseProblem problem{.dtype = plan.dtype,
+                                        .rows = layer.rows,
+                                        .cols = layer.cols,
+                                        .tokens = tokens,
+                                        .threads = executor.workers(),
+                                        .weights = weights.bytes.data(),
+                                        .bias = key.second ? layer.bias.data() : nullptr,
+                                        .alike = alike};
     auto product = library ? kernels::make_dense_product(*library, problem) : nullptr;
     // The library that the plan prefers may be missing from this build: any other computes the same.
     if (product == nullptr)
       product = kernels::make_dense_product(kernels::require_dense_libraries().front(), problem);
-    // Every product holds a packed copy of the weights: keep few.
+    // The library's copy is the one that runs: the file's bytes need no memory beside it.
+    if (product->copied() && weights.mapped) base::drop_mapped_pages(weights.bytes);
+    // A product may hold a packed copy of its own: keep few.
     if (products.size() >= 4) products.clear();
     return *products.emplace(key, std::move(product)).first->second;
   }

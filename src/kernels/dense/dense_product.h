@@ -30,6 +30,8 @@ std::span<const DenseLibrary> require_dense_libraries();
 /// "2.6.3"
 std::string dense_library_version(DenseLibrary library);
 
+class DenseProduct;
+
 struct DenseProblem {
   DType dtype = DType::fp32;  ///< fp32 or bf16: of weights, x and y alike
   std::int64_t rows = 0;      ///< M
@@ -39,6 +41,9 @@ struct DenseProblem {
   const std::byte* weights =
       nullptr;                  ///< W[M, K] row-major; nullptr: arbitrary finite values, for timing only
   const float* bias = nullptr;  ///< [M], added by the library where it can; must outlive the product
+  /// Products of the same weights (any token counts): where the library wants the same layout again, the new
+  /// product shares their packed copy.
+  std::span<const DenseProduct* const> alike = {};
 };
 
 /// Y[N, M] = X[N, K] · W[M, K]ᵀ + bias for one shape, weights packed ahead as the library likes best.
@@ -53,6 +58,8 @@ class DenseProduct {
   /// The packed weights, so that a measurement can drop them from the caches.
   virtual std::span<const std::byte> packed() const = 0;
   virtual bool widened() const { return false; }
+  /// False where the library reads the problem's own weights, which must then outlive the product.
+  virtual bool copied() const { return true; }
 };
 
 /// nullptr if this build lacks the library.

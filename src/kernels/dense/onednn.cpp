@@ -29,14 +29,20 @@ matmul::primitive_desc describe(const dnnl::engine& engine, const memory::desc& 
 #endif
 }
 
+/// One for all, so that products can share memory.
+const dnnl::engine& cpu_engine() {
+  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
 class OneDnnProduct final : public DenseProduct {
  public:
-  explicit OneDnnProduct(const DenseProblem& p)
-      : problem_(p), engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+  explicit OneDnnProduct(const DenseProblem& p) : problem_(p), engine_(cpu_engine()), stream_(engine_) {
     omp_set_num_threads(p.threads);
     if (p.dtype == DType::bf16 && !create(memory::data_type::bf16)) widened_ = true;
     if (p.dtype == DType::fp32 || widened_) create(memory::data_type::f32);
     load_weights();
+    problem_.alike = {};
     const auto scratch = static_cast<std::size_t>(p.tokens);
     if (widened_) {
       wide_x_.resize(scratch * static_cast<std::size_t>(p.cols));
@@ -83,7 +89,7 @@ class OneDnnProduct final : public DenseProduct {
       matmul_ = matmul(description);
       x_ = memory(x, engine_, nullptr);
       y_ = memory(y, engine_, nullptr);
-      weights_ = memory(description.weights_desc(), engine_);
+      share_or_allocate(description.weights_desc());
       arguments_ = {{DNNL_ARG_SRC, x_}, {DNNL_ARG_WEIGHTS, weights_}, {DNNL_ARG_DST, y_}};
       if (p.bias != nullptr)
         arguments_.insert({DNNL_ARG_BIAS, memory(bias, engine_, const_cast<float*>(p.bias))});
@@ -94,8 +100,20 @@ class OneDnnProduct final : public DenseProduct {
     }
   }
 
+  void share_or_allocate(const memory::desc& wanted) {
+    for (const DenseProduct* product : problem_.alike) {
+      const auto* other = dynamic_cast<const OneDnnProduct*>(product);
+      if (other == nullptr || other->weights_.get_desc() != wanted) continue;
+      weights_ = other->weights_;  // a handle: the bytes live as long as the last product
+      shared_ = true;
+      return;
+    }
+    weights_ = memory(wanted, engine_);
+  }
+
   void load_weights() {
     const auto& p = problem_;
+    if (shared_) return;
     const std::size_t size = weights_.get_desc().get_size();
     base::prefer_huge_pages(weights_.get_data_handle(), size);
     if (p.weights == nullptr) {
@@ -119,7 +137,7 @@ class OneDnnProduct final : public DenseProduct {
   DenseProblem problem_;
   dnnl::engine engine_;
   dnnl::stream stream_;
-  bool widened_ = false;
+  bool widened_ = false, shared_ = false;
   matmul matmul_;
   memory x_, y_, weights_;
   std::unordered_map<int, memory> arguments_;

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 
 #include "base/huge_pages.h"
 #include "kernels/dense/dense_product.h"
@@ -18,15 +17,20 @@ class OpenBlasProduct final : public DenseProduct {
  public:
   explicit OpenBlasProduct(const DenseProblem& p) : problem_(p) {
     const auto count = static_cast<std::size_t>(p.rows * p.cols);
+    problem_.alike = {};
+    if (!copied()) {
+      // sgemm reads any layout: no copy.
+      values_ = reinterpret_cast<const float*>(p.weights);
+      return;
+    }
     weights_.reset(static_cast<float*>(std::aligned_alloc(64, (count * 4 + 63) / 64 * 64)));
     if (weights_ == nullptr) throw std::bad_alloc();
     base::prefer_huge_pages(weights_.get(), count * 4);
     if (p.weights == nullptr)
       std::fill_n(weights_.get(), count, 1.0f / 64);
-    else if (widened())
-      widen(p.weights, weights_.get(), p.rows * p.cols, p.threads);
     else
-      std::memcpy(weights_.get(), p.weights, count * 4);
+      widen(p.weights, weights_.get(), p.rows * p.cols, p.threads);
+    values_ = weights_.get();
     if (widened()) {
       wide_x_.resize(static_cast<std::size_t>(p.tokens * p.cols));
       wide_y_.resize(static_cast<std::size_t>(p.tokens * p.rows));
@@ -59,9 +63,10 @@ class OpenBlasProduct final : public DenseProduct {
   }
 
   std::span<const std::byte> packed() const override {
-    return std::as_bytes(std::span(weights_.get(), static_cast<std::size_t>(problem_.rows * problem_.cols)));
+    return std::as_bytes(std::span(values_, static_cast<std::size_t>(problem_.rows * problem_.cols)));
   }
   bool widened() const override { return problem_.dtype == DType::bf16; }
+  bool copied() const override { return widened() || problem_.weights == nullptr; }
 
  private:
   /// Rows [begin, end) of W.
@@ -69,7 +74,7 @@ class OpenBlasProduct final : public DenseProduct {
     const auto m = static_cast<blasint>(end - begin);
     const auto k = static_cast<blasint>(problem_.cols);
     const auto n = static_cast<blasint>(problem_.tokens);
-    const float* w = weights_.get() + begin * problem_.cols;
+    const float* w = values_ + begin * problem_.cols;
     if (m == 0) return;
     if (n == 1)
       cblas_sgemv(CblasRowMajor, CblasNoTrans, m, k, 1.0f, w, k, x, 1, beta, y + begin, 1);
@@ -87,6 +92,7 @@ class OpenBlasProduct final : public DenseProduct {
   /// OpenMP's pool instead.
   bool own_threads_ = openblas_get_parallel() == OPENBLAS_OPENMP;
   std::unique_ptr<float, Free> weights_;
+  const float* values_ = nullptr;
   std::vector<float> wide_x_, wide_y_;
 };
 
