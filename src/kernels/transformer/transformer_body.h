@@ -229,24 +229,6 @@ inline float exponentiate(float* scores, std::int64_t tokens, std::int64_t padde
   return 1.0f / sum_of(sum);
 }
 
-/// Asks for what the next head of the same tokens needs: whoever computes one head usually goes on with the
-/// next one, whose values stand behind its own. Rows lie pages apart, so hardware does not see that coming,
-/// and waiting for them took two fifths of the time.
-inline void prefetch_next_head(const AttentionArgs& a, std::int64_t first, int rows) {
-  const auto bytes = static_cast<std::size_t>(a.head_size) * size_of(a.dtype);
-  const std::size_t row = static_cast<std::size_t>(a.stride) * size_of(a.dtype);
-  const std::size_t y_row = static_cast<std::size_t>(a.y_stride) * size_of(a.dtype);
-  for (int r = 0; r < rows; ++r) {
-    const auto token = static_cast<std::size_t>(first + r);
-    for (std::size_t at = bytes; at < 2 * bytes; at += 64) {
-      __builtin_prefetch(a.q + token * row + at, 0, 2);
-      __builtin_prefetch(a.k + token * row + at, 0, 2);
-      __builtin_prefetch(a.v + token * row + at, 0, 2);
-      __builtin_prefetch(a.y + token * y_row + at, 1, 2);
-    }
-  }
-}
-
 void attention(const AttentionArgs& a) {
   const AttentionScratch s = divide_scratch(a.scratch, a.tokens, a.head_size);
   const std::size_t size = size_of(a.dtype);
@@ -260,7 +242,6 @@ void attention(const AttentionArgs& a) {
             s.queries + r * a.head_size);
     std::fill(s.queries + rows * a.head_size, s.queries + tile_rows * a.head_size, 0.0f);
     for (std::int64_t i = 0; i < rows * a.head_size; ++i) s.queries[i] *= a.scale;
-    prefetch_next_head(a, first, rows);
     for (std::int64_t t = 0; t < s.padded_tokens; t += tile_width)
       multiply_tile(s.queries, a.head_size, s.keys + t * a.head_size, tile_width, a.head_size, s.scores + t,
                     s.padded_tokens);
