@@ -288,6 +288,7 @@ class LayerCompiler {
     for (Variant& variant : alike.variants)
       if (variant.tokens == balance.tokens && variant.policy != "same") {
         const auto copy = static_cast<std::size_t>(variant.packing);
+        variant.policy = "same";
         variant.schedule = schedule_alike(variant, plan_.packings[copy].panels.size());
         before = context_.measurer->worker_loads(alike, options_.dtype, balance.tokens);
       }
