@@ -150,7 +150,7 @@ void run(const Options& options) {
     return;
   }
   if (options.model.given())
-    throw UsageError("--sentences and --length are for whole models; " +
+    throw UsageError("--sentences, --length, --prompt and --generate are for whole models; " +
                      std::string(plan.model ? "--layers-only, --layer and --tokens measure layers"
                                             : "the plan holds layers alone"));
   if (!options.layers.empty()) plan = only_layers(plan, options.layers);
@@ -181,9 +181,9 @@ void add_bench(CLI::App& app) {
   command->add_option("--baseline", options->baseline, "best (default), onednn or openblas; cublaslt on cuda")
       ->type_name("NAME");
   command
-      ->add_option(
-          "--seconds", options->seconds,
-          "to spend, about: per layer and token count (default 0.25), or on a whole model (default 10)")
+      ->add_option("--seconds", options->seconds,
+                   "to spend, about: per layer and token count (default 0.25), or on a whole model (default "
+                   "10; a decoder 20)")
       ->type_name("S");
   add_bench_model_flags(*command, options->model);
   command->add_flag("--layers-only", options->layers_only,

@@ -5,7 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "console.h"
+#include "cross/bench_decoder.h"
 #include "cross/bench_model.h"
+#include "cross/decoder.h"
+#include "cross/error.h"
 #include "progress.h"
 #include "results.h"
 #include "table.h"
@@ -14,7 +17,35 @@ namespace cross::cli {
 
 using json = nlohmann::ordered_json;
 
+<<<<<<< HEAD
 namespace {
+=======
+/// What each part takes on both sides, and which share of it.
+std::string parts_text(const std::vector<ModelBenchPart>& all) {
+  double dense = 0, cross = 0;
+  for (const ModelBenchPart& part : all) {
+    dense += part.dense_seconds;
+    cross += part.cross_seconds;
+  }
+  Table parts({"part", "dense", "share", "cross", "share", "speed-up"});
+  for (const ModelBenchPart& part : all)
+    parts.add({part.name, microseconds_text(part.dense_seconds * 1e6),
+               percent_text(part.dense_seconds / dense), microseconds_text(part.cross_seconds * 1e6),
+               percent_text(part.cross_seconds / cross),
+               part.product ? ratio_text(part.dense_seconds / part.cross_seconds) : ""});
+  return parts.text();
+}
+
+json parts_json(const std::vector<ModelBenchPart>& all) {
+  json parts = json::array();
+  for (const ModelBenchPart& part : all)
+    parts.push_back({{"name", part.name},
+                     {"product", part.product},
+                     {"dense_seconds", part.dense_seconds},
+                     {"cross_seconds", part.cross_seconds}});
+  return parts;
+}
+>>>>>>> 9ab0055 (bench of whole decoders, prefill and decode apart; random_decoder writes models to measure; the decoder kernels against their formulas)
 
 std::string report_text(const ModelBenchReport& r) {
   Table sides({"", "sentences/s", "per batch", "size"});
@@ -22,26 +53,16 @@ std::string report_text(const ModelBenchReport& r) {
              microseconds_text(r.dense_seconds * 1e6), bytes_text(r.bytes_dense)});
   sides.add({"cross", fmt::format("{:.1f}", r.cross_sentences_per_s()),
              microseconds_text(r.cross_seconds * 1e6), bytes_text(r.bytes_plan)});
-  double dense = 0, cross = 0;
-  for (const ModelBenchPart& part : r.parts) {
-    dense += part.dense_seconds;
-    cross += part.cross_seconds;
-  }
-  Table parts({"part", "dense", "share", "cross", "share", "speed-up"});
-  for (const ModelBenchPart& part : r.parts)
-    parts.add({part.name, microseconds_text(part.dense_seconds * 1e6),
-               percent_text(part.dense_seconds / dense), microseconds_text(part.cross_seconds * 1e6),
-               percent_text(part.cross_seconds / cross),
-               part.product ? ratio_text(part.dense_seconds / part.cross_seconds) : ""});
   return fmt::format(
       "{}\n{}, {}, {} sparse, {} sentences of {} tokens\n\n{}\n{}\n"
       "speed-up {} (spread {:.0f} %, {} repetitions); not weight products: {} of the time\n"
       "least cosine between embeddings of the two sides: {:.6f}\n",
       r.device, r.architecture, r.dtype, percent_text(r.sparsity), r.sentences, r.length, sides.text(),
-      parts.text(), ratio_text(r.speedup), 100 * r.spread, r.repetitions, percent_text(r.other_share()),
-      r.least_cosine);
+      parts_text(r.parts), ratio_text(r.speedup), 100 * r.spread, r.repetitions,
+      percent_text(r.other_share()), r.least_cosine);
 }
 
+<<<<<<< HEAD
 }  // namespace
 
 json json_of(const ModelBenchReport& r) {
@@ -51,6 +72,9 @@ json json_of(const ModelBenchReport& r) {
                      {"product", part.product},
                      {"dense_seconds", part.dense_seconds},
                      {"cross_seconds", part.cross_seconds}});
+=======
+json report_json(const ModelBenchReport& r) {
+>>>>>>> 9ab0055 (bench of whole decoders, prefill and decode apart; random_decoder writes models to measure; the decoder kernels against their formulas)
   return {{"device", r.device},
           {"architecture", r.architecture},
           {"dtype", r.dtype},
@@ -69,23 +93,109 @@ json json_of(const ModelBenchReport& r) {
           {"least_cosine", r.least_cosine},
           {"bytes_dense", r.bytes_dense},
           {"bytes_plan", r.bytes_plan},
-          {"parts", parts}};
+          {"parts", parts_json(r.parts)}};
+}
+
+std::string phase_text(const char* name, const DecoderPhase& p) {
+  Table sides({name, "tokens/s", "per token"});
+  sides.add({"dense (" + p.baseline + ")", fmt::format("{:.2f}", p.dense_tokens_per_s()),
+             microseconds_text(1e6 / p.dense_tokens_per_s())});
+  sides.add({"cross", fmt::format("{:.2f}", p.cross_tokens_per_s()),
+             microseconds_text(1e6 / p.cross_tokens_per_s())});
+  return fmt::format(
+      "{}\n{}\nspeed-up {} (spread {:.0f} %, {} repetitions); not weight products: {} of the time\n"
+      "least cosine between logits of the two sides: {:.6f}\n",
+      sides.text(), parts_text(p.parts), ratio_text(p.speedup), 100 * p.spread, p.repetitions,
+      percent_text(p.other_share()), p.least_cosine);
+}
+
+std::string report_text(const DecoderBenchReport& r) {
+  return fmt::format(
+      "{}\n{}, {}, {} sparse, output layer {} ({}); dense {}, plan {}\n\n{}\n{}", r.device, r.architecture,
+      r.dtype, percent_text(r.sparsity), percent_text(r.output_sparsity),
+      r.tied ? "tied: the embedding table" : "not tied", bytes_text(r.bytes_dense), bytes_text(r.bytes_plan),
+      phase_text(fmt::format("prefill, {} tokens", r.prefill.tokens).c_str(), r.prefill),
+      phase_text(fmt::format("decode, {} tokens after them", r.decode.tokens).c_str(), r.decode));
+}
+
+json phase_json(const DecoderPhase& p) {
+  return {{"tokens", p.tokens},
+          {"baseline", p.baseline},
+          {"dense_seconds", p.dense_seconds},
+          {"cross_seconds", p.cross_seconds},
+          {"dense_tokens_per_s", p.dense_tokens_per_s()},
+          {"cross_tokens_per_s", p.cross_tokens_per_s()},
+          {"speedup", p.speedup},
+          {"spread", p.spread},
+          {"repetitions", p.repetitions},
+          {"other_share", p.other_share()},
+          {"least_cosine", p.least_cosine},
+          {"parts", parts_json(p.parts)}};
+}
+
+json report_json(const DecoderBenchReport& r) {
+  return {{"device", r.device},
+          {"architecture", r.architecture},
+          {"dtype", r.dtype},
+          {"sparsity", r.sparsity},
+          {"output_sparsity", r.output_sparsity},
+          {"tied", r.tied},
+          {"bytes_dense", r.bytes_dense},
+          {"bytes_plan", r.bytes_plan},
+          {"prefill", phase_json(r.prefill)},
+          {"decode", phase_json(r.decode)}};
+}
+
+/// Measures by `run` with a bar on stderr, and prints.
+template <class Options, class Run>
+void measure_and_print(Options options, const Run& run, const CommonOptions& common) {
+  const auto measured = [&] {
+    Progress progress("bench", common.quiet);
+    options.on_step = [&](std::size_t done, std::size_t total, std::string_view what) {
+      progress.step(done, total, what);
+    };
+    return run(options);
+  };
+  const auto report = measured();
+  if (common.json)
+    print_json(report_json(report));
+  else
+    print(report_text(report));
 }
 
 void add_bench_model_flags(CLI::App& command, BenchModelFlags& flags) {
   command.add_option("--sentences", flags.sentences, "of a batch of a whole model (default 32)")
       ->type_name("N");
   command.add_option("--length", flags.length, "tokens of each sentence (default 128)")->type_name("N");
+  command.add_option("--prompt", flags.prompt, "tokens that a whole decoder reads at once (default 512)")
+      ->type_name("N");
+  command.add_option("--generate", flags.generate, "tokens that follow one by one (default 16)")
+      ->type_name("N");
 }
 
 void bench_whole_model(const Plan& plan, const BenchModelFlags& flags, const std::string& baseline,
                        double seconds, int threads, const CommonOptions& common) {
+  if (model_kind(plan) == ModelKind::decoder) {
+    if (flags.sentences != 0 || flags.length != 0)
+      throw UsageError("--sentences and --length are for encoders; --prompt and --generate for decoders");
+    DecoderBenchOptions options;
+    if (flags.prompt != 0) options.prompt = flags.prompt;
+    if (flags.generate != 0) options.generate = flags.generate;
+    if (seconds > 0) options.seconds = seconds;
+    options.threads = threads;
+    options.baseline = baseline;
+    return measure_and_print(
+        options, [&](const DecoderBenchOptions& with) { return bench_decoder(plan, with); }, common);
+  }
+  if (flags.prompt != 0 || flags.generate != 0)
+    throw UsageError("--prompt and --generate are for decoders; --sentences and --length for encoders");
   ModelBenchOptions options;
   if (flags.sentences != 0) options.sentences = flags.sentences;
   if (flags.length != 0) options.length = flags.length;
   if (seconds > 0) options.seconds = seconds;
   options.threads = threads;
   options.baseline = baseline;
+<<<<<<< HEAD
   ModelBenchReport report;
   {
     Progress progress("bench", common.quiet);
@@ -98,6 +208,10 @@ void bench_whole_model(const Plan& plan, const BenchModelFlags& flags, const std
     print_json(json_of(report));
   else
     print(report_text(report));
+=======
+  measure_and_print(
+      options, [&](const ModelBenchOptions& with) { return bench_model(plan, with); }, common);
+>>>>>>> 9ab0055 (bench of whole decoders, prefill and decode apart; random_decoder writes models to measure; the decoder kernels against their formulas)
 }
 
 }  // namespace cross::cli

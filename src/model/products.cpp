@@ -10,12 +10,13 @@
 namespace cross::model {
 namespace {
 
-/// Token counts of the dense libraries; with the whole slice they are as many as a session keeps handles for.
-/// What is left of a batch is rounded up to one of them, so at worst half of its last part is computed for
-/// nothing.
+/// Token counts of the dense libraries. What is left of a batch is rounded up to one of them, so at worst
+/// half of its last part is computed for nothing; one token is what a decoder continues with, and never
+/// rounded.
 constexpr std::int64_t library_tokens[] = {16, 64, 256};
 
 std::int64_t library_slice(std::int64_t left) {
+  if (left == 1) return 1;
   for (const std::int64_t tokens : library_tokens)
     if (left <= tokens && (tokens == library_tokens[0] || left > tokens / 2)) return tokens;
   return *std::find_if(std::rbegin(library_tokens), std::rend(library_tokens),

@@ -217,5 +217,32 @@ TEST_F(ModelCommands, OutputThatIsAnInput) {
   expect({"embed", plan, "--text", lines, "--output", lines}, 2, {"would overwrite"});
 }
 
+TEST_F(ModelCommands, BenchOfADecoder) {
+  const std::string plan = path("llama.plan");
+  done({"compile", fixture("tiny_decoders/llama").string(), "-o", plan, "--tokens", "1,16", "--no-measure"});
+  EXPECT_THAT(done({"explain", plan}).out, HasSubstr("gate_up_proj: 52x36"));
+  EXPECT_THAT(done({"verify", plan, fixture("tiny_decoders/llama").string()}).out,
+              HasSubstr("all 9 layers passed"));
+  const std::vector<std::string> bench = {"bench",      plan, "--prompt",  "9",
+                                          "--generate", "2",  "--seconds", "0.1"};
+  EXPECT_THAT(done(bench).out,
+              AllOf(HasSubstr("prefill, 9 tokens"), HasSubstr("decode, 2 tokens after them"),
+                    HasSubstr("not weight products"), HasSubstr("tied: the embedding table")));
+  auto with_json = bench;
+  with_json.emplace_back("--json");
+  const auto report = nlohmann::json::parse(done(with_json).out);
+  EXPECT_EQ(report.at("architecture"), "LlamaForCausalLM");
+  for (const char* phase : {"prefill", "decode"}) {
+    EXPECT_GT(report.at(phase).at("cross_tokens_per_s"), 0) << phase;
+    EXPECT_GT(report.at(phase).at("least_cosine"), 0.9999) << phase;
+    EXPECT_EQ(report.at(phase).at("parts").size(), 11u) << phase;
+  }
+  expect({"bench", plan, "--sentences", "3"}, 2, {"--sentences", "--prompt"});
+  expect({"bench", plan, "--prompt", "200000"}, 2, {"a prompt of 200000 tokens"});
+  expect({"bench", compile(), "--prompt", "3"}, 2, {"--prompt", "for decoders"});
+  expect({"embed", plan, "--text", text(), "--output", path("e.npy")}, 2,
+         {"LlamaForCausalLM", "come from an encoder"});
+}
+
 }  // namespace
 }  // namespace cross::testing

@@ -8,36 +8,15 @@
 #include <limits>
 #include <vector>
 
-#include "base/normal_source.h"
+#include "kernels/transformer_values.h"
 
 namespace cross::kernels {
 namespace {
 
-/// Values in fp32 or bf16, and what they are exactly.
-struct Values {
-  std::vector<std::byte> bytes;
-  std::vector<double> exact;
-};
-
-Values draw(std::int64_t count, DType dtype, std::uint64_t seed, float scale = 1) {
-  base::NormalSource normal(seed);
-  Values values;
-  values.bytes.resize(static_cast<std::size_t>(count) * size_of(dtype));
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::uint32_t bits = bits_from_float(scale * normal.next(), dtype);
-    std::memcpy(values.bytes.data() + static_cast<std::size_t>(i) * size_of(dtype), &bits, size_of(dtype));
-    values.exact.push_back(float_from_bits(bits, dtype));
-  }
-  return values;
-}
-
-double value_at(const std::vector<std::byte>& bytes, std::int64_t i, DType dtype) {
-  std::uint32_t bits = 0;
-  std::memcpy(&bits, bytes.data() + static_cast<std::size_t>(i) * size_of(dtype), size_of(dtype));
-  return float_from_bits(bits, dtype);
-}
-
-double tolerance(DType dtype) { return dtype == DType::fp32 ? 4e-6 : 0.01; }
+using testing::draw;
+using testing::tolerance;
+using testing::value_at;
+using testing::Values;
 
 class Transformer : public ::testing::TestWithParam<std::tuple<Isa, DType>> {
  protected:
