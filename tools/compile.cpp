@@ -174,7 +174,7 @@ void run(const Options& options) {
   check_output(options.plan, model);
   compile_with.scope = scope_for(options, compile_with, model);
   if (compile_with.scope == CompileOptions::Scope::model && options.flags.tokens.empty())
-    compile_with.tokens = {16, 128, 512};  // one short sentence, one long one, a part of a batch
+    compile_with.tokens = whole_model_tokens(model);
   if (!options.dump_to.empty()) {
     check_output(options.dump_to, model);
     check_output(options.dump_to, {options.plan});

@@ -24,10 +24,10 @@ void add_compile_flags(CLI::App& command, CompileFlags& flags) {
           "--dtype", flags.dtype,
           "of weights and activations: fp32 (default on cpu), bf16 (default on cuda), or fp16 (cuda only)")
       ->type_name("TYPE");
-  add_tokens(
-      command, flags.tokens,
-      "token counts to decide for (default 1,128; 16,128,512 for a whole model; 1,8 on cuda); any other "
-      "count runs too");
+  add_tokens(command, flags.tokens,
+             "token counts to decide for (default 1,128; 16,128,512 for an encoder, 1,512 for a decoder; 1,8 "
+             "on cuda); any other "
+             "count runs too");
   add_threads(command, flags.options.threads);
   command
       .add_option("--copies", flags.options.copies,

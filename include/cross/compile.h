@@ -51,6 +51,10 @@ struct CompileOptions {
 /// empty if it can. InputError if its config.json is damaged.
 std::string no_whole_model(const Model& model);
 
+/// Token counts that a model meets as a whole: a short sentence, a long one and a part of a batch for an
+/// encoder, one token and a part of a prompt for a decoder. InputError if config.json is damaged.
+std::vector<std::int64_t> whole_model_tokens(const Model& model);
+
 /// Compiles every selected layer, or the whole model. Weights are read layer by layer and released again, so
 /// peak memory is the plan plus about one weight. Deterministic apart from measured decisions (`measure`).
 /// Throws UsageError for options that make no sense and for models without a selected layer, InputError for

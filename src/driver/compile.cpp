@@ -106,6 +106,11 @@ model::Blueprint whole_model(const Model& model, const CompileOptions& options) 
 
 std::string no_whole_model(const Model& model) { return model::refusal(model); }
 
+std::vector<std::int64_t> whole_model_tokens(const Model& model) {
+  if (model::is_decoder(model)) return {1, 512};
+  return {16, 128, 512};
+}
+
 CostProfile find_profile(const std::filesystem::path& explicit_path, int threads, const std::string& device) {
   const DeviceId id = parse_device(device);
   const ProfileKey key = id.cuda() ? driver::cuda::profile_key(id.index)

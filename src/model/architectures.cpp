@@ -93,6 +93,11 @@ const Architecture& architecture_of(const Plan& plan) {
 
 std::string refusal(const Model& model) { return look(model).refusal; }
 
+bool is_decoder(const Model& model) {
+  const Architecture* architecture = look(model).architecture;
+  return architecture != nullptr && architecture->decoder != nullptr;
+}
+
 Blueprint make_blueprint(const Model& model, DType dtype) {
   const Found found = look(model);
   if (found.architecture == nullptr) throw InputError(found.refusal);

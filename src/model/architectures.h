@@ -15,6 +15,9 @@ namespace cross::model {
 /// architecture is known. InputError if config.json is damaged.
 std::string refusal(const Model& model);
 
+/// Whether the architecture of `model` is known and a decoder's. InputError if config.json is damaged.
+bool is_decoder(const Model& model);
+
 /// InputError with the refusal, or naming what is missing in or wrong with the files of a known architecture.
 Blueprint make_blueprint(const Model& model, DType dtype);
 
