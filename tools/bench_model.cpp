@@ -17,9 +17,8 @@ namespace cross::cli {
 
 using json = nlohmann::ordered_json;
 
-<<<<<<< HEAD
 namespace {
-=======
+
 /// What each part takes on both sides, and which share of it.
 std::string parts_text(const std::vector<ModelBenchPart>& all) {
   double dense = 0, cross = 0;
@@ -45,7 +44,6 @@ json parts_json(const std::vector<ModelBenchPart>& all) {
                      {"cross_seconds", part.cross_seconds}});
   return parts;
 }
->>>>>>> 9ab0055 (bench of whole decoders, prefill and decode apart; random_decoder writes models to measure; the decoder kernels against their formulas)
 
 std::string report_text(const ModelBenchReport& r) {
   Table sides({"", "sentences/s", "per batch", "size"});
@@ -62,19 +60,9 @@ std::string report_text(const ModelBenchReport& r) {
       percent_text(r.other_share()), r.least_cosine);
 }
 
-<<<<<<< HEAD
 }  // namespace
 
 json json_of(const ModelBenchReport& r) {
-  json parts = json::array();
-  for (const ModelBenchPart& part : r.parts)
-    parts.push_back({{"name", part.name},
-                     {"product", part.product},
-                     {"dense_seconds", part.dense_seconds},
-                     {"cross_seconds", part.cross_seconds}});
-=======
-json report_json(const ModelBenchReport& r) {
->>>>>>> 9ab0055 (bench of whole decoders, prefill and decode apart; random_decoder writes models to measure; the decoder kernels against their formulas)
   return {{"device", r.device},
           {"architecture", r.architecture},
           {"dtype", r.dtype},
@@ -95,6 +83,8 @@ json report_json(const ModelBenchReport& r) {
           {"bytes_plan", r.bytes_plan},
           {"parts", parts_json(r.parts)}};
 }
+
+namespace {
 
 std::string phase_text(const char* name, const DecoderPhase& p) {
   Table sides({name, "tokens/s", "per token"});
@@ -133,7 +123,9 @@ json phase_json(const DecoderPhase& p) {
           {"parts", parts_json(p.parts)}};
 }
 
-json report_json(const DecoderBenchReport& r) {
+}  // namespace
+
+static json json_of(const DecoderBenchReport& r) {
   return {{"device", r.device},
           {"architecture", r.architecture},
           {"dtype", r.dtype},
@@ -145,6 +137,8 @@ json report_json(const DecoderBenchReport& r) {
           {"prefill", phase_json(r.prefill)},
           {"decode", phase_json(r.decode)}};
 }
+
+namespace {
 
 /// Measures by `run` with a bar on stderr, and prints.
 template <class Options, class Run>
@@ -158,10 +152,12 @@ void measure_and_print(Options options, const Run& run, const CommonOptions& com
   };
   const auto report = measured();
   if (common.json)
-    print_json(report_json(report));
+    print_json(json_of(report));
   else
     print(report_text(report));
 }
+
+}  // namespace
 
 void add_bench_model_flags(CLI::App& command, BenchModelFlags& flags) {
   command.add_option("--sentences", flags.sentences, "of a batch of a whole model (default 32)")
@@ -195,23 +191,8 @@ void bench_whole_model(const Plan& plan, const BenchModelFlags& flags, const std
   if (seconds > 0) options.seconds = seconds;
   options.threads = threads;
   options.baseline = baseline;
-<<<<<<< HEAD
-  ModelBenchReport report;
-  {
-    Progress progress("bench", common.quiet);
-    options.on_step = [&](std::size_t done, std::size_t total, std::string_view what) {
-      progress.step(done, total, what);
-    };
-    report = bench_model(plan, options);
-  }
-  if (common.json)
-    print_json(json_of(report));
-  else
-    print(report_text(report));
-=======
   measure_and_print(
       options, [&](const ModelBenchOptions& with) { return bench_model(plan, with); }, common);
->>>>>>> 9ab0055 (bench of whole decoders, prefill and decode apart; random_decoder writes models to measure; the decoder kernels against their formulas)
 }
 
 }  // namespace cross::cli
