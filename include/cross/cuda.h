@@ -52,6 +52,29 @@ struct RunArgs {
   bool overlap = false;
 };
 
+/// The bytes of a plan in host memory, and a copy of them on a GPU.
+struct PlanImage {
+  const std::byte* host = nullptr;
+  const std::byte* device = nullptr;
+  std::size_t bytes = 0;
+};
+
+/// Memory of a GPU that outlives the allocators of frameworks, for workspaces. Freed with its owner.
+class DeviceMemory {
+ public:
+  /// DeviceError if the GPU has too little free memory. Contents are unspecified.
+  DeviceMemory(std::size_t bytes, int device = 0);
+  ~DeviceMemory();
+  DeviceMemory(DeviceMemory&&) noexcept;
+
+  void* data() const;
+  std::size_t size() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
 /// A plan made ready to run on one GPU: every packing uploaded once, kernels and library algorithms chosen.
 ///
 /// Numerics: products are accumulated in fp32. Token counts that go through cuBLASLt multiply pruned
@@ -66,6 +89,11 @@ class Session {
   /// restores it. DeviceError if this machine or build cannot run the plan, or the GPU has too little free
   /// memory: what was allocated until then is freed.
   Session(const Plan& plan, int device = 0);
+  /// The same, where the bytes that `plan` was parsed from (Plan::parse) already lie on the device, in the
+  /// same order, at `image.device`: weights at addresses that are multiples of 256 are read there, which must
+  /// stay as they are while the session lives; the others are uploaded. Plans that this version compiles for
+  /// GPUs have all weights at such places, if `image.device` is one.
+  Session(const Plan& plan, int device, const PlanImage& image);
   ~Session();
   Session(Session&&) noexcept;
 

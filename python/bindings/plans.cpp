@@ -6,9 +6,6 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <cstring>
-#include <new>
-
 #include "arrays.h"
 #include "bindings.h"
 #include "cross/calibrate.h"
@@ -16,6 +13,7 @@
 #include "cross/error.h"
 #include "cross/explain.h"
 #include "cross/plan.h"
+#include "plan_bytes.h"
 #include "progress.h"
 
 namespace cross::python {
@@ -46,16 +44,9 @@ std::shared_ptr<Plan> compile_model(const Model& model, const std::vector<std::i
   return std::make_shared<Plan>(compile(model, options));
 }
 
-/// A copy of the bytes at an address that kernels like; the plan keeps it.
 std::shared_ptr<Plan> plan_of_bytes(std::span<const std::byte> bytes, const std::string& name) {
   const nb::gil_scoped_release free;
-  constexpr std::align_val_t alignment{64};
-  auto* copy = static_cast<std::byte*>(::operator new(std::max<std::size_t>(bytes.size(), 1), alignment));
-  const std::shared_ptr<const void> owner(copy, [](const std::byte* at) {
-    ::operator delete (const_cast<std::byte*>(at), std::align_val_t{64});
-  });
-  if (!bytes.empty()) std::memcpy(copy, bytes.data(), bytes.size());
-  return std::make_shared<Plan>(Plan::parse({copy, bytes.size()}, name, owner));
+  return PlanBytes(bytes).parse(name);
 }
 
 nb::dict layer_dict(const LayerPlan& layer, DType dtype) {

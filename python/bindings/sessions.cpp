@@ -18,6 +18,7 @@
 #include "cross/encoder.h"
 #include "cross/error.h"
 #include "cross/session.h"
+#include "plan_bytes.h"
 
 namespace cross::python {
 namespace {
@@ -104,6 +105,12 @@ class CpuSession {
 class CudaSession {
  public:
   CudaSession(std::shared_ptr<Plan> plan, int device) : plan_(std::move(plan)), session_(*plan_, device) {}
+  /// The weights stay in the plan's bytes that lie on the device at `image`.
+  CudaSession(const PlanBytes& bytes, int device, std::uintptr_t image)
+      : plan_(bytes.parse("plan")),
+        session_(
+            *plan_, device,
+            {bytes.bytes().data(), static_cast<const std::byte*>(pointer(image)), bytes.bytes().size()}) {}
 
   const std::shared_ptr<Plan>& plan() const { return plan_; }
   std::size_t workspace_bytes(std::size_t layer, std::int64_t tokens) const {
@@ -177,6 +184,17 @@ void bind_sessions(nb::module_& m) {
   nb::class_<CudaSession>(m, "CudaSession", "A plan uploaded to one GPU. Addresses and streams are integers.")
       .def(nb::init<std::shared_ptr<Plan>, int>(), "plan"_a, "device"_a = 0,
            nb::call_guard<nb::gil_scoped_release>())
+      .def_static(
+          "of_image",
+          [](const nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>& array,
+             int device, std::uintptr_t image) {
+            const nb::gil_scoped_release free;
+            const PlanBytes bytes({reinterpret_cast<const std::byte*>(array.data()), array.size()});
+            return std::make_unique<CudaSession>(bytes, device, image);
+          },
+          "array"_a, "device"_a, "image"_a,
+          "A session over a plan's bytes, of which the device holds a copy at address `image` that the "
+          "caller keeps.")
       .def_prop_ro("plan", &CudaSession::plan)
       .def("workspace_bytes", &CudaSession::workspace_bytes, "layer"_a, "tokens"_a)
       .def("prepare_workspace", &CudaSession::prepare_workspace, "workspace"_a, "bytes"_a, "stream"_a)
@@ -184,6 +202,12 @@ void bind_sessions(nb::module_& m) {
            "bias"_a, "workspace"_a, "workspace_bytes"_a, "stream"_a, nb::call_guard<nb::gil_scoped_release>())
       .def("kernel", &CudaSession::kernel, "layer"_a, "tokens"_a, "What a run does, e.g. \"delta4.sm90\".")
       .def_prop_ro("device_bytes", &CudaSession::device_bytes);
+  nb::class_<cuda::DeviceMemory>(m, "DeviceMemory", "Memory of a GPU outside the allocators of frameworks.")
+      .def(nb::init<std::size_t, int>(), "bytes"_a, "device"_a = 0)
+      .def_prop_ro(
+          "address",
+          [](const cuda::DeviceMemory& memory) { return reinterpret_cast<std::uintptr_t>(memory.data()); })
+      .def_prop_ro("bytes", &cuda::DeviceMemory::size);
   nb::class_<TextEncoder>(m, "Encoder", "A model plan of an encoder: text in, embeddings out, on the CPU.")
       .def(nb::init<std::shared_ptr<Plan>, int>(), "plan"_a, "threads"_a = 0)
       .def("embed", &TextEncoder::embed, "texts"_a, "batch"_a = 32,

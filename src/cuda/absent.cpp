@@ -12,10 +12,12 @@ namespace {
 }  // namespace
 
 struct Session::Impl {};
+struct DeviceMemory::Impl {};
 
 std::vector<DeviceInfo> devices() { return {}; }
 DeviceInfo require_device(int) { absent(); }
 Session::Session(const Plan&, int) { absent(); }
+Session::Session(const Plan&, int, const PlanImage&) { absent(); }
 Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
 std::size_t Session::workspace_bytes(std::size_t, std::int64_t) const { absent(); }
@@ -25,5 +27,10 @@ void Session::prepare(std::size_t, const RunArgs&) const { absent(); }
 std::string Session::kernel(std::size_t, std::int64_t) const { absent(); }
 const DeviceInfo& Session::device() const { absent(); }
 std::size_t Session::device_bytes() const { absent(); }
+DeviceMemory::DeviceMemory(std::size_t, int) { absent(); }
+DeviceMemory::~DeviceMemory() = default;
+DeviceMemory::DeviceMemory(DeviceMemory&&) noexcept = default;
+void* DeviceMemory::data() const { absent(); }
+std::size_t DeviceMemory::size() const { absent(); }
 
 }  // namespace cross::cuda

@@ -30,8 +30,9 @@ float widened(std::uint16_t bits, DType dtype) {
 
 }  // namespace
 
-Layer::Layer(const LayerPlan& plan, DType dtype, const DeviceInfo& device, const Library& library, int copies)
-    : plan_(plan), dtype_(dtype), device_(device), library_(library) {
+Layer::Layer(const LayerPlan& plan, DType dtype, const DeviceInfo& device, const Library& library, int copies,
+             const PlanImage& image)
+    : plan_(plan), dtype_(dtype), device_(device), library_(library), image_(image) {
   for (const Packing& packing : plan.packings) upload(packing, copies);
   if (!plan.bias.empty()) upload_bias();
   // What the plan names is made ready now, so that its first run is like every other.
@@ -59,14 +60,18 @@ void Layer::upload(const Packing& packing, int copies) {
                                     device_.major, device_.minor));
   }
   stored.bytes = bytes.size();
-  const std::string what = fmt::format("the weights of layer {}", base::in_quotes(plan_.name));
-  const std::size_t stride = formats::round_up(bytes.size(), alignment);
-  stored.buffer = DeviceBuffer(stride * static_cast<std::size_t>(copies), what);
-  stored.buffer.upload(bytes);
-  stored.buffer.repeat(stride);
-  for (int copy = 0; copy < copies; ++copy)
-    stored.matrices.push_back(
-        {bytes, stored.buffer.data() + stride * static_cast<std::size_t>(copy), dtype_});
+  if (const std::byte* there = in_image(bytes); there != nullptr && copies == 1) {
+    stored.matrices.push_back({bytes, there, dtype_});
+  } else {
+    const std::string what = fmt::format("the weights of layer {}", base::in_quotes(plan_.name));
+    const std::size_t stride = formats::round_up(bytes.size(), alignment);
+    stored.buffer = DeviceBuffer(stride * static_cast<std::size_t>(copies), what);
+    stored.buffer.upload(bytes);
+    stored.buffer.repeat(stride);
+    for (int copy = 0; copy < copies; ++copy)
+      stored.matrices.push_back(
+          {bytes, stored.buffer.data() + stride * static_cast<std::size_t>(copy), dtype_});
+  }
   if (!stored.dense) {
     const auto most = stored.kernel->max_tokens;
     stored.runs.assign(static_cast<std::size_t>(most) + 1, false);
@@ -79,6 +84,14 @@ void Layer::upload(const Packing& packing, int copies) {
     }
   }
   stored_.push_back(std::move(stored));
+}
+
+const std::byte* Layer::in_image(std::span<const std::byte> bytes) const {
+  if (image_.device == nullptr || bytes.data() < image_.host ||
+      bytes.data() + bytes.size() > image_.host + image_.bytes)
+    return nullptr;
+  const std::byte* there = image_.device + (bytes.data() - image_.host);
+  return reinterpret_cast<std::uintptr_t>(there) % alignment == 0 ? there : nullptr;
 }
 
 void Layer::upload_bias() {

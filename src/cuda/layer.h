@@ -22,9 +22,11 @@ struct LayerWorkspace {
 
 class Layer {
  public:
-  /// Uploads every packing `copies` times, so that a benchmark can keep weights out of the cache. The current
-  /// GPU is `device`; `plan`, `device` and `library` must outlive the layer.
-  Layer(const LayerPlan& plan, DType dtype, const DeviceInfo& device, const Library& library, int copies = 1);
+  /// Uploads every packing `copies` times, so that a benchmark can keep weights out of the cache; once,
+  /// packings that lie well in `image` are read there. The current GPU is `device`; `plan`, `device` and
+  /// `library` must outlive the layer.
+  Layer(const LayerPlan& plan, DType dtype, const DeviceInfo& device, const Library& library, int copies = 1,
+        const PlanImage& image = {});
 
   std::size_t zeroed_bytes() const { return zeroed_bytes_; }  ///< of all token counts
   std::size_t scratch_bytes(std::int64_t tokens) const;
@@ -58,6 +60,8 @@ class Layer {
   };
 
   void upload(const Packing& packing, int copies);
+  /// Where these bytes of the plan lie on the device already, aligned; nullptr if they do not.
+  const std::byte* in_image(std::span<const std::byte> bytes) const;
   void upload_bias();
   Route route(std::int64_t tokens) const;
   bool adds_bias(const RunArgs& args) const { return args.bias && !plan_.bias.empty(); }
@@ -73,6 +77,7 @@ class Layer {
   DType dtype_;
   const DeviceInfo& device_;
   const Library& library_;
+  PlanImage image_;
   std::vector<Stored> stored_;
   DeviceBuffer bias_, narrow_bias_;  ///< fp32; in dtype_, for the library
   bool bias_exact_ = true;           ///< narrow_bias_ holds the same values

@@ -30,11 +30,12 @@ struct Session::Impl {
   std::vector<std::unique_ptr<Layer>> layers;
   std::size_t zeroed = 0;  ///< most of any layer
 
-  Impl(const Plan& given, int index) : plan(checked(given)), device(require_device(index)) {
+  Impl(const Plan& given, int index, const PlanImage& image)
+      : plan(checked(given)), device(require_device(index)) {
     const CurrentDevice current(index);
     library = std::make_unique<Library>();
     for (const LayerPlan& layer : plan.layers) {
-      layers.push_back(std::make_unique<Layer>(layer, plan.dtype, device, *library));
+      layers.push_back(std::make_unique<Layer>(layer, plan.dtype, device, *library, 1, image));
       zeroed = std::max(zeroed, layers.back()->zeroed_bytes());
     }
   }
@@ -46,7 +47,9 @@ struct Session::Impl {
   }
 };
 
-Session::Session(const Plan& plan, int device) : impl_(std::make_unique<Impl>(plan, device)) {}
+Session::Session(const Plan& plan, int device) : Session(plan, device, {}) {}
+Session::Session(const Plan& plan, int device, const PlanImage& image)
+    : impl_(std::make_unique<Impl>(plan, device, image)) {}
 Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
 
@@ -89,5 +92,19 @@ std::size_t Session::device_bytes() const {
   for (const auto& layer : impl_->layers) bytes += layer->device_bytes();
   return bytes;
 }
+
+struct DeviceMemory::Impl {
+  DeviceBuffer buffer;
+};
+
+DeviceMemory::DeviceMemory(std::size_t bytes, int device) {
+  require_device(device);
+  const CurrentDevice current(device);
+  impl_ = std::make_unique<Impl>(Impl{DeviceBuffer(bytes, "a workspace")});
+}
+DeviceMemory::~DeviceMemory() = default;
+DeviceMemory::DeviceMemory(DeviceMemory&&) noexcept = default;
+void* DeviceMemory::data() const { return impl_->buffer.data(); }
+std::size_t DeviceMemory::size() const { return impl_->buffer.size(); }
 
 }  // namespace cross::cuda

@@ -211,6 +211,9 @@ std::vector<OutputTensor> tensors_of(const Plan& plan) {
   return tensors;
 }
 
+/// Where the first packing starts: at a cache line, or where a GPU may read it in a copy of the file.
+std::size_t data_alignment(const Plan& plan) { return plan.device == "cuda" ? 256 : 64; }
+
 /// All that a plan file holds.
 struct Output {
   std::vector<OutputTensor> tensors;
@@ -250,7 +253,8 @@ Plan Plan::parse(std::span<const std::byte> bytes, const std::string& name,
 
 std::vector<std::byte> Plan::serialize() const {
   const Output output = output_of(*this);
-  const io::SafetensorsPrefix prefix = io::safetensors_prefix(output.headers, output.metadata);
+  const io::SafetensorsPrefix prefix =
+      io::safetensors_prefix(output.headers, output.metadata, data_alignment(*this));
   std::vector<std::byte> bytes(prefix.text.size() + prefix.data_bytes);
   std::byte* at = bytes.data();
   const auto append = [&](std::span<const std::byte> part) {
@@ -264,7 +268,7 @@ std::vector<std::byte> Plan::serialize() const {
 
 void Plan::save(const std::filesystem::path& path) const {
   const Output output = output_of(*this);
-  io::SafetensorsWriter writer(path, output.headers, output.metadata);
+  io::SafetensorsWriter writer(path, output.headers, output.metadata, data_alignment(*this));
   for (const OutputTensor& tensor : output.tensors) writer.append(tensor.bytes);
   writer.commit();
 }

@@ -11,7 +11,7 @@ from ._operator import linear
 class SparseLinear(torch.nn.Module):
     """``activation(x @ W.T + bias)`` by a compiled plan of one layer.
 
-    The plan is the buffer ``plan`` (uint8, on the CPU for CPU plans), so that `state_dict`, `copy.deepcopy`, pickling
+    The plan is the buffer ``plan`` (uint8, on the device that it was compiled for), so that `state_dict`, `copy.deepcopy`, pickling
     and safetensors keep it. Weights keep the dtype that they were compiled for: `half()`, `bfloat16()` and
     ``to(dtype)`` leave the layer as it is, and an x of another dtype is refused by name.
 
@@ -25,19 +25,18 @@ class SparseLinear(torch.nn.Module):
             # A copy: bytes are read-only.
             tensor = torch.frombuffer(bytearray(plan.to_bytes()), dtype=torch.uint8)
         else:
-            tensor, plan = plan, _core.Plan.from_array(plan)
+            tensor, plan = plan, _core.Plan.from_array(plan.cpu())
         self.register_buffer("plan", tensor)
         self.activation = activation
         self._describe(plan)
 
     def _describe(self, plan):
-        if len(plan.layers) != 1 or plan.device != "cpu":
-            raise _core.UsageError(f"SparseLinear takes a CPU plan of one layer; this is one for {plan.device} of "
-                                   f"{len(plan.layers)}")
+        if len(plan.layers) != 1:
+            raise _core.UsageError(f"SparseLinear takes a plan of one layer; this one has {len(plan.layers)}")
         layer = plan.layers[0]
         self.in_features, self.out_features = layer["cols"], layer["rows"]
         self.has_bias, self.sparsity = layer["bias"], layer["sparsity"]
-        self.dtype, self.name = plan.dtype, layer["name"]
+        self.dtype, self.name, self.compiled_for = plan.dtype, layer["name"], plan.device
         self.packed_bytes, self.dense_bytes = layer["bytes"], layer["dense_bytes"]
 
     def forward(self, x, residual=None):
@@ -46,15 +45,16 @@ class SparseLinear(torch.nn.Module):
 
     def explain(self):
         """What was decided for this layer and why: one entry of `cross_sparse.explain`."""
-        return json.loads(_core.Plan.from_array(self.plan)._explain_json())["layers"][0]
+        return json.loads(_core.Plan.from_array(self.plan.cpu())._explain_json())["layers"][0]
 
     def extra_repr(self):
         return (f"in_features={self.in_features}, out_features={self.out_features}, sparsity={self.sparsity:.3f}, "
-                f"dtype={self.dtype}, activation={self.activation}")
+                f"dtype={self.dtype}, activation={self.activation}, compiled_for={self.compiled_for}")
 
     def _apply(self, fn, recurse=True):
-        # The plan is for the CPU: on any other device nothing could run it.
-        if fn(torch.empty(0)).device.type not in ("cpu", "meta"):
+        # A plan runs on the kind of device that it was compiled for; the CPU may hold any, to save it.
+        moved = fn(torch.empty(0, device=self.plan.device)).device.type
+        if moved not in ("cpu", "meta", self.compiled_for):
             raise _core.UsageError(f"layer {self.name} was compiled for the CPU and cannot move to another device; move "
                                    "the dense model there and sparsify it again")
         return super()._apply(fn, recurse)
@@ -65,13 +65,13 @@ class SparseLinear(torch.nn.Module):
         key = prefix + "plan"
         if key in state_dict:
             try:
-                plan = _core.Plan.from_array(state_dict[key])
+                plan = _core.Plan.from_array(state_dict[key].cpu())
                 layer = plan.layers[0]
                 if (layer["rows"], layer["cols"]) != (self.out_features, self.in_features):
                     error_msgs.append(f"{key}: holds a layer of {layer['cols']} -> {layer['rows']} features; this "
                                       f"module has {self.in_features} -> {self.out_features}")
                 else:
-                    self.plan = state_dict[key].detach().clone()
+                    self.plan = state_dict[key].detach().to(self.plan.device, copy=True)
                     self._describe(plan)
             except _core.CrossError as error:
                 error_msgs.append(f"{key}: {error}")

@@ -20,9 +20,11 @@ def sparsify(model, tokens=(1, 512), dtype=None, *, include=(), exclude=(), thre
     `torch.nn.utils.prune`, or from a parametrization (`torch.ao.pruning`).
 
     Args:
-        model: in eval mode, on the CPU.
+        model: in eval mode, on the CPU or on an NVIDIA GPU that CROSS was built for; layers are compiled for the
+            device that their weights are on.
         tokens: token counts (batch times sequence) to decide for; any other count runs too.
-        dtype: of the plans: torch.float32 or torch.bfloat16; by default that of each weight.
+        dtype: of the plans: torch.float32 or torch.bfloat16, on GPUs also torch.float16; by default that of each
+            weight.
         include, exclude: globs over module names.
         threads: by default torch.get_num_threads().
         least_sparsity: layers with fewer zeros are left alone.
@@ -32,7 +34,8 @@ def sparsify(model, tokens=(1, 512), dtype=None, *, include=(), exclude=(), thre
     Returns:
         model, with ``model.cross_report`` set: see `report`.
     Raises:
-        UsageError for a model in training mode, on another device, or without a layer to replace.
+        UsageError for a model in training mode or without a layer to replace; DeviceError for a GPU that this build
+        of CROSS cannot compile for.
     """
     if model.training:
         raise _core.UsageError("the model is in training mode; call model.eval() first: sparse layers are for inference")
@@ -128,29 +131,30 @@ def _replace(model, name, tokens, dtype, globs, threads, least_sparsity, keep_de
     if any(fnmatch.fnmatchcase(name, glob) for glob in exclude):
         left.reason = "excluded"
         return left
-    if weight.device.type != "cpu":
-        raise _core.UsageError(f"layer {name} is on {weight.device}; this version sparsifies models on the CPU")
+    place = weight.device
+    if place.type not in ("cpu", "cuda"):
+        raise _core.UsageError(f"layer {name} is on {place}; CROSS runs on CPUs and NVIDIA GPUs")
     plan_dtype = _plan_dtypes.get(dtype or weight.dtype)
-    if plan_dtype not in ("fp32", "bf16"):
-        raise _core.UsageError(f"layer {name} is {dtype or weight.dtype}; on the CPU plans are float32 or bfloat16 "
-                               "(pass dtype=)")
+    if plan_dtype is None or (plan_dtype == "fp16" and place.type == "cpu"):
+        raise _core.UsageError(f"layer {name} is {dtype or weight.dtype}; plans are float32 or bfloat16, on GPUs also "
+                               "float16 (pass dtype=)")
     left.sparsity = float((weight == 0).sum()) / max(weight.numel(), 1)
     if left.sparsity < least_sparsity:
         left.reason = f"fewer zeros than least_sparsity {least_sparsity}"
         return left
-    arrays = {name + ".weight": weight}
+    arrays = {name + ".weight": weight.cpu()}
     if module.bias is not None:
-        arrays[name + ".bias"] = module.bias.detach().contiguous()
+        arrays[name + ".bias"] = module.bias.detach().cpu().contiguous()
     plan = _pipeline.compile(arrays, tokens=tokens, dtype=plan_dtype, threads=threads or torch.get_num_threads(),
-                             measure=measure, profile=profile, progress=False)
+                             device=str(place), measure=measure, profile=profile, progress=False)
     decisions = _pipeline.explain(plan)["layers"][0]["tokens"]
     left.speedups = {decision["tokens"]: decision["speedup"] for decision in decisions}
     left.dense_bytes, left.packed_bytes = plan.layers[0]["dense_bytes"], plan.layers[0]["bytes"]
-    if keep_dense and all(decision["kernel"].startswith("dense") for decision in decisions):
+    if keep_dense and all(decision["candidate"].startswith("dense") for decision in decisions):
         left.reason = "nothing sparse is faster than dense at these token counts"
         return left
     activation = _fuse_following(model, name) if fuse else "none"
-    sparse = SparseLinear(plan, activation)
+    sparse = SparseLinear(plan, activation).to(place)
     parent, _, child = name.rpartition(".")
     setattr(model.get_submodule(parent), child, _Pointwise(sparse) if kind == "conv2d" else sparse)
     left.replaced = True

@@ -13,6 +13,10 @@
 namespace cross::compiler {
 namespace {
 
+/// Bytes of a packing with its padding: the one behind it then starts at a multiple of 256 in the file, so
+/// that a copy of the file on the GPU can be read in place.
+std::size_t padded(std::size_t bytes) { return formats::round_up(bytes + formats::segment_overread, 256); }
+
 class GpuLayerFamily final : public LayerFamily {
  public:
   GpuLayerFamily(const FamilyInputs& in, const GpuFamily& gpu) : in_(in), gpu_(gpu) {}
@@ -43,7 +47,7 @@ class GpuLayerFamily final : public LayerFamily {
                                            target_for(segment.format), in_.options.threads, nnz);
     segment.offset = 0;
     segment.bytes = blob.size();
-    blob.resize(formats::round_up(blob.size(), 64) + formats::segment_overread);
+    blob.resize(padded(blob.size()));
     packing.data = Blob::own(std::move(blob));
     return packing;
   }
