@@ -15,8 +15,8 @@ if [[ $# != 1 || $1 == -h || $1 == --help ]]; then
 fi
 to=$1
 build=build/bundle
-# Dense libraries of CPUs and Unicode tables are large, and nothing here needs them.
-configure cuda -B "$build" -DCROSS_ONEDNN=OFF -DCROSS_OPENBLAS=OFF -DCROSS_ICU=OFF "-DCMAKE_BUILD_RPATH=\$ORIGIN;/usr/local/cuda/lib64" \
+# Dense libraries of CPUs, tokenisers and Unicode tables are large, and nothing here needs them.
+configure cuda -B "$build" -DCROSS_ONEDNN=OFF -DCROSS_OPENBLAS=OFF -DCROSS_ICU=OFF -DCROSS_SENTENCEPIECE=OFF "-DCMAKE_BUILD_RPATH=\$ORIGIN;/usr/local/cuda/lib64" \
   -DCROSS_FUZZ=OFF
 cmake --build "$build" --target gpu_programs -j "${CROSS_JOBS:-$(nproc)}"
 

@@ -73,7 +73,6 @@ void calibrate_device(const std::string& device, int threads, bool quick, const 
   const nb::gil_scoped_release free;
   const CostProfile profile = calibrate(options);
   const auto path = output.empty() ? profile_folder() / profile.key.file_name() : output;
-  if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path());
   profile.save(path);
 }
 

@@ -12,6 +12,8 @@ import torch
 from .. import _core
 
 _memory: dict = {}  # (device, stream or "graph") -> DeviceMemory
+_retired: list = []  # grown out of, but captured graphs may still use them
+atexit.register(_retired.clear)
 atexit.register(_memory.clear)
 
 
@@ -47,4 +49,3 @@ def _grow(session, device, place, size):
 
 
 _least = 1 << 20
-_retired: list = []

@@ -1,0 +1,159 @@
+"""cross_sparse.torch on a GPU: products against PyTorch in float64, graphs, streams, memory."""
+
+import copy
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+import cross_sparse as cs  # noqa: E402
+import cross_sparse.torch as cst  # noqa: E402
+
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU"),
+    pytest.mark.skipif(not cs.cuda_devices(), reason="cross_sparse was built without CUDA, or sees no GPU"),
+]
+
+
+def model_of(dtype, sparsity=0.7, width=512):
+    torch.manual_seed(1)
+    model = torch.nn.Sequential(torch.nn.Linear(width, 2 * width), torch.nn.GELU(),
+                                torch.nn.Linear(2 * width, width)).eval()
+    for layer in (model[0], model[2]):
+        layer.weight.data[torch.rand_like(layer.weight) < sparsity] = 0
+    return model.to("cuda", dtype)
+
+
+def sparse_of(model, tokens=(1, 8), **options):
+    return cst.sparsify(copy.deepcopy(model), tokens=tokens, keep_dense=False, **options)
+
+
+def close(got, dense, x):
+    """Against float64 on the same weights; layers in between round to the dtype."""
+    expected = copy.deepcopy(dense).double()(x.double())
+    return (got.double() - expected).abs().max() <= 0.02 * expected.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("tokens", [1, 3, 8, 64, 300])
+def test_products(dtype, tokens):
+    dense = model_of(dtype)
+    sparse = sparse_of(dense, tokens=(1, 8, 256))
+    x = torch.randn(tokens, 512, device="cuda", dtype=dtype)
+    with torch.inference_mode():
+        y = sparse(x)
+    assert y.shape == (tokens, 512) and close(y, dense, x)
+    assert sparse[0].activation == "gelu"
+
+
+def test_float32():
+    dense = model_of(torch.float32)
+    x = torch.randn(5, 512, device="cuda")
+    with torch.inference_mode():
+        assert close(sparse_of(dense)(x), dense, x)
+
+
+def test_weights_stay_in_the_plan_tensor():
+    dense = model_of(torch.bfloat16, 0.8, 2048)
+    sparse = sparse_of(dense, tokens=(1,))
+    x = torch.randn(1, 2048, device="cuda", dtype=torch.bfloat16)
+    with torch.inference_mode():
+        sparse(x)
+    from cross_sparse.torch._operator import _ready
+
+    for layer in (sparse[0], sparse[2]):
+        if layer.explain()["tokens"][0]["candidate"].startswith("dense"):
+            continue
+        assert _ready(layer.plan).session.device_bytes < layer.packed_bytes / 10
+
+
+@pytest.mark.parametrize("tokens", [1, 300])
+def test_cuda_graph(tokens):
+    dense = model_of(torch.bfloat16)
+    sparse = sparse_of(dense, tokens=(1, 256))
+    x = torch.randn(tokens, 512, device="cuda", dtype=torch.bfloat16)
+    with torch.inference_mode():
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                sparse(x)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            y = sparse(x)
+        for seed in range(3):
+            torch.manual_seed(seed)
+            x.copy_(torch.randn_like(x))
+            graph.replay()
+            torch.cuda.synchronize()
+            assert close(y, dense, x)
+
+
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+def test_compile(mode):
+    dense = model_of(torch.bfloat16)
+    compiled = torch.compile(sparse_of(dense), fullgraph=True, mode=mode)
+    with torch.inference_mode():
+        for _ in range(4):
+            x = torch.randn(8, 512, device="cuda", dtype=torch.bfloat16)
+            assert close(compiled(x).clone(), dense, x)
+
+
+def test_streams():
+    dense = model_of(torch.bfloat16)
+    sparse = sparse_of(dense)
+    inputs = [torch.randn(8, 512, device="cuda", dtype=torch.bfloat16) for _ in range(4)]
+    torch.cuda.synchronize()
+    streams, outputs = [torch.cuda.Stream() for _ in inputs], []
+    with torch.inference_mode():
+        for _ in range(20):
+            outputs = []
+            for stream, x in zip(streams, inputs):
+                with torch.cuda.stream(stream):
+                    outputs.append(sparse(x))
+        torch.cuda.synchronize()
+        assert all(close(y, dense, x) for x, y in zip(inputs, outputs))
+
+
+def test_opcheck():
+    from cross_sparse.torch._operator import linear
+
+    sparse = sparse_of(model_of(torch.bfloat16))
+    x = torch.randn(3, 512, device="cuda", dtype=torch.bfloat16)
+    torch.library.opcheck(linear, (x, sparse[0].plan, None, 1024, "gelu", True))
+
+
+def test_state_dict_round_trip(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    dense = model_of(torch.bfloat16)
+    sparse = sparse_of(dense)
+    save_file(sparse.state_dict(), tmp_path / "s.safetensors")
+    other = sparse_of(model_of(torch.bfloat16, 0.9))
+    other.load_state_dict(load_file(tmp_path / "s.safetensors"))
+    x = torch.randn(4, 512, device="cuda", dtype=torch.bfloat16)
+    with torch.inference_mode():
+        assert torch.equal(other(x), sparse(x))
+
+
+def test_two_four_at_every_batch_size():
+    torch.manual_seed(1)
+    dense = torch.nn.Sequential(torch.nn.Linear(512, 512, bias=False)).eval().to("cuda", torch.bfloat16)
+    weight = dense[0].weight.data.view(512, 128, 4)
+    weight.scatter_(2, weight.abs().argsort(2)[..., :2], 0)
+    sparse = sparse_of(dense, tokens=(1, 64))
+    with torch.inference_mode():
+        for tokens in (1, 2, 7, 16, 33, 100):
+            x = torch.randn(tokens, 512, device="cuda", dtype=torch.bfloat16)
+            assert close(sparse(x), dense, x)
+
+
+def test_mistakes():
+    sparse = sparse_of(model_of(torch.bfloat16))
+    with torch.inference_mode():
+        with pytest.raises(cs.UsageError, match="x is float16 with 512 features"):
+            sparse(torch.randn(1, 512, device="cuda", dtype=torch.float16))
+    moved = copy.deepcopy(sparse).cpu()
+    with torch.inference_mode(), pytest.raises(cs.UsageError, match="compiled for cuda, but its plan lies on cpu"):
+        moved(torch.randn(1, 512, dtype=torch.bfloat16))
