@@ -102,14 +102,18 @@ void for_each_tile_of(Source, F f) {
   f(PrefillTile<2, 128, 4>{});
 }
 
+/// The cheapest cut. Where CTAs may share X they do, unless that takes more rounds of the GPU (fours of CTAs
+/// leave SMs idle); for equal rounds sharing is preferred.
 template <class T, class Source>
 PrefillCut best_prefill_cut(const PrefillShape& shape) {
+  constexpr double own_x = 1.1;  // times the clocks
   PrefillCut best;
   for_each_tile_of(Source{}, [&](auto tile) {
+    const bool can_share = shape.shares_x && shape.panels > decltype(tile)::groups;
     for (const int sharers : {1, 2}) {
-      if (sharers == 2 && (!shape.shares_x || shape.panels <= decltype(tile)::groups)) continue;
-      if (sharers == 1 && shape.shares_x && shape.panels > decltype(tile)::groups) continue;
-      const PrefillCut cut = cut_for<T, Source, decltype(tile)>(shape, sharers);
+      if (sharers == 2 && !can_share) continue;
+      PrefillCut cut = cut_for<T, Source, decltype(tile)>(shape, sharers);
+      if (sharers == 1 && can_share) cut.clocks *= own_x;
       if (cut.clusters > 0 && (best.clusters == 0 || cut.clocks < best.clocks)) best = cut;
     }
   });
