@@ -202,7 +202,7 @@ struct Plan {
   /// The same from memory; `name` stands in messages. `bytes` must outlive the plan, which keeps `owner`
   /// alive. Best aligned to 64 bytes, as kernels want the packed weights.
   static Plan parse(std::span<const std::byte> bytes, const std::string& name,
-                    std::shared_ptr<const void> owner = nullptr);
+                    const std::shared_ptr<const void>& owner = nullptr);
   /// The bytes that `save` writes.
   std::vector<std::byte> serialize() const;
   /// Writes `path` completely or not at all.

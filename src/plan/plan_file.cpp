@@ -247,8 +247,8 @@ Plan Plan::load(const std::filesystem::path& path) {
 }
 
 Plan Plan::parse(std::span<const std::byte> bytes, const std::string& name,
-                 std::shared_ptr<const void> owner) {
-  return parse_plan(bytes, name, std::move(owner));
+                 const std::shared_ptr<const void>& owner) {
+  return parse_plan(bytes, name, owner);
 }
 
 std::vector<std::byte> Plan::serialize() const {
