@@ -160,8 +160,9 @@ void write_balance(Page& page) {
   write_headings(out, {"Tokens", "#Layers", "#Dealt anew", "#Predicted before", "#Predicted after",
                        "#Measured before", "#Measured after"});
   out.inside("tbody", {}, [&] {
-    for (const auto& [count, s] : sums)
+    for (const auto& entry : sums)
       out.inside("tr", {}, [&] {
+        const auto& [count, s] = entry;  // clang 14 captures no binding of the enclosing function
         out.element("th", {{"scope", "row"}}, fmt::format("{}", count));
         write_number(out, fmt::format("{}", s.layers), static_cast<double>(s.layers));
         write_number(out, fmt::format("{}", s.changed), static_cast<double>(s.changed));
