@@ -35,8 +35,7 @@ struct DecoderPhase {
 
   double dense_tokens_per_s() const { return static_cast<double>(tokens) / dense_seconds; }
   double cross_tokens_per_s() const { return static_cast<double>(tokens) / cross_seconds; }
-  /// Share of the plan's time that goes into anything but weight products.
-  double other_share() const;
+  double other_share() const;  ///< of `parts`
 };
 
 struct DecoderBenchReport {

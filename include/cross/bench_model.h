@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,9 @@ struct ModelBenchPart {
   double dense_seconds = 0, cross_seconds = 0;
 };
 
+/// Share of the plan's time that goes into anything but weight products.
+double other_share(std::span<const ModelBenchPart> parts);
+
 struct ModelBenchReport {
   std::string device;  ///< CPU, ISA, threads
   std::string architecture, dtype;
@@ -44,8 +48,7 @@ struct ModelBenchReport {
 
   double dense_sentences_per_s() const { return static_cast<double>(sentences) / dense_seconds; }
   double cross_sentences_per_s() const { return static_cast<double>(sentences) / cross_seconds; }
-  /// Share of the plan's time that goes into anything but weight products.
-  double other_share() const;
+  double other_share() const;  ///< of `parts`
 };
 
 /// Random tokens, all sentences of one length, weights wherever the batch before left them. The baseline runs

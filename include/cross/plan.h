@@ -194,6 +194,8 @@ struct Plan {
   std::optional<ModelPart> model;  ///< absent in a plan of layers alone
 
   const LayerPlan* find(std::string_view layer) const;
+  /// Share of zeros of all layers' weights together; 0 without weights.
+  double sparsity() const;
 
   /// Maps a plan file and checks it: container, version, checksums, every count and offset of the packed
   /// data. Throws InputError for a damaged file, DeviceError if this CPU lacks an instruction set that the

@@ -100,12 +100,7 @@ class DecoderBench {
     report.architecture = info_.architecture;
     report.dtype = name_of(plan_.dtype);
     report.tied = info_.tied_embeddings;
-    double kept = 0, all = 0;
-    for (const LayerPlan& layer : plan_.layers) {
-      kept += static_cast<double>(layer.nnz);
-      all += static_cast<double>(layer.rows) * static_cast<double>(layer.cols);
-    }
-    report.sparsity = 1 - kept / all;
+    report.sparsity = plan_.sparsity();
     report.output_sparsity = plan_.layers.back().sparsity();
     report.bytes_plan = driver::stored_bytes(plan_);
     libraries_ = driver::baseline_libraries(options_.baseline);
@@ -196,12 +191,8 @@ class DecoderBench {
     const auto ratio = driver::summarise(ratios);
     result.speedup = ratio.median_us;
     result.spread = ratio.spread;
-    const double runs = result.repetitions;
-    for (std::size_t i = 0; i < dense.decoder().parts().size(); ++i) {
-      const PartTime &of_dense = dense.decoder().parts()[i], &of_cross = cross.decoder().parts()[i];
-      result.parts.push_back(
-          {of_dense.name, of_dense.product, of_dense.seconds / runs, of_cross.seconds / runs});
-    }
+    result.parts =
+        driver::parts_per_run(dense.decoder().parts(), cross.decoder().parts(), result.repetitions);
   }
 
   const Plan& plan_;
@@ -216,14 +207,7 @@ class DecoderBench {
 
 }  // namespace
 
-double DecoderPhase::other_share() const {
-  double other = 0, all = 0;
-  for (const ModelBenchPart& part : parts) {
-    all += part.cross_seconds;
-    if (!part.product) other += part.cross_seconds;
-  }
-  return all > 0 ? other / all : 0;
-}
+double DecoderPhase::other_share() const { return cross::other_share(parts); }
 
 DecoderBenchReport bench_decoder(const Plan& plan, const DecoderBenchOptions& options) {
   return DecoderBench(plan, options).run();

@@ -96,25 +96,11 @@ std::unique_ptr<Baseline> fastest_baseline(const Plan& plan, Executor& executor,
   return best;
 }
 
-double sparsity_of(const Plan& plan) {
-  double kept = 0, all = 0;
-  for (const LayerPlan& layer : plan.layers) {
-    kept += static_cast<double>(layer.nnz);
-    all += static_cast<double>(layer.rows) * static_cast<double>(layer.cols);
-  }
-  return 1 - kept / all;
-}
-
-void add_parts(ModelBenchReport& report, const Encoder& dense, const Encoder& cross) {
-  const double runs = report.repetitions;
-  for (std::size_t i = 0; i < dense.parts().size(); ++i)
-    report.parts.push_back({dense.parts()[i].name, dense.parts()[i].product, dense.parts()[i].seconds / runs,
-                            cross.parts()[i].seconds / runs});
-}
-
 }  // namespace
 
-double ModelBenchReport::other_share() const {
+double ModelBenchReport::other_share() const { return cross::other_share(parts); }
+
+double other_share(std::span<const ModelBenchPart> parts) {
   double other = 0, all = 0;
   for (const ModelBenchPart& part : parts) {
     all += part.cross_seconds;
@@ -139,7 +125,7 @@ ModelBenchReport bench_model(const Plan& plan, const ModelBenchOptions& given) {
   report.dtype = name_of(plan.dtype);
   report.sentences = options.sentences;
   report.length = options.length;
-  report.sparsity = sparsity_of(plan);
+  report.sparsity = plan.sparsity();
   const auto dense = fastest_baseline(plan, *executor, options, batch);
   report.baseline = dense->name;
   report.bytes_dense = driver::stored_bytes(dense->plan);
@@ -173,7 +159,8 @@ ModelBenchReport bench_model(const Plan& plan, const ModelBenchOptions& given) {
   const auto ratio = driver::summarise(ratios);
   report.speedup = ratio.median_us;
   report.spread = ratio.spread;
-  add_parts(report, dense->side->encoder(), cross.encoder());
+  report.parts =
+      driver::parts_per_run(dense->side->encoder().parts(), cross.encoder().parts(), report.repetitions);
   return report;
 }
 

@@ -36,4 +36,13 @@ std::uint64_t stored_bytes(const Plan& plan) {
   return bytes;
 }
 
+std::vector<ModelBenchPart> parts_per_run(std::span<const PartTime> dense, std::span<const PartTime> cross,
+                                          int repetitions) {
+  const double runs = repetitions;
+  std::vector<ModelBenchPart> parts;
+  for (std::size_t i = 0; i < dense.size(); ++i)
+    parts.push_back({dense[i].name, dense[i].product, dense[i].seconds / runs, cross[i].seconds / runs});
+  return parts;
+}
+
 }  // namespace cross::driver

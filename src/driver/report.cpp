@@ -76,11 +76,8 @@ Report make_report(const Plan& plan, ReportEvidence evidence, int threads) {
 
   const auto executor = make_openmp_executor(driver::resolve_threads(threads));
   const std::int64_t side = side_for(plan.layers.size());
-  double kept = 0, all = 0;
   for (std::size_t i = 0; i < plan.layers.size(); ++i) {
     const LayerPlan& layer = plan.layers[i];
-    kept += static_cast<double>(layer.nnz);
-    all += static_cast<double>(layer.rows) * static_cast<double>(layer.cols);
     LayerReport part;
     const Packing& copy = shown_copy(layer);
     driver::DensityGrids grids = driver::density_grids(layer, copy, side, *executor);
@@ -93,7 +90,7 @@ Report make_report(const Plan& plan, ReportEvidence evidence, int threads) {
       part.times.push_back(time_of(report.plan.layers[i], at, report.evidence));
     report.layers.push_back(std::move(part));
   }
-  report.sparsity = all > 0 ? 1 - kept / all : 0;
+  report.sparsity = plan.sparsity();
   report.totals = totals_of(report.layers);
   return report;
 }

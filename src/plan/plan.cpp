@@ -38,4 +38,13 @@ const PlanTensor* ModelPart::find(std::string_view tensor) const {
   return nullptr;
 }
 
+double Plan::sparsity() const {
+  double kept = 0, all = 0;
+  for (const LayerPlan& layer : layers) {
+    kept += static_cast<double>(layer.nnz);
+    all += static_cast<double>(layer.rows) * static_cast<double>(layer.cols);
+  }
+  return all > 0 ? 1 - kept / all : 0;
+}
+
 }  // namespace cross

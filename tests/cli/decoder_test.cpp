@@ -15,22 +15,8 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-class DecoderCommands : public ::testing::Test {
+class DecoderCommands : public CrossCommands {
  protected:
-  CrossResult done(const std::vector<std::string>& arguments) const {
-    CrossResult result = folder_.run(arguments);
-    EXPECT_EQ(result.code, 0) << arguments.front() << ": " << result.err;
-    return result;
-  }
-  void expect(const std::vector<std::string>& arguments, int code,
-              const std::vector<std::string>& words) const {
-    const CrossResult result = folder_.run(arguments);
-    EXPECT_EQ(result.code, code) << result.err;
-    EXPECT_EQ(result.out, "");
-    EXPECT_THAT(result.err, HasSubstr("cross: error: "));
-    for (const std::string& word : words) EXPECT_THAT(result.err, HasSubstr(word));
-  }
-  std::string path(const std::string& name) const { return folder_.path(name); }
   static std::string tiny_story() { return fixture("tiny_story").string(); }
 
   std::string compile(const std::string& model) const {
@@ -47,8 +33,6 @@ class DecoderCommands : public ::testing::Test {
     std::ofstream(path("changed") + "/" + name, std::ios::binary) << content;
     return path("changed");
   }
-
-  const CrossFolder folder_;
   const nlohmann::json story_ = nlohmann::json::parse(read_file(fixture("tiny_story.json")));
 };
 

@@ -13,22 +13,7 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class Mistakes : public ::testing::Test {
- protected:
-  /// The command fails with `code`, says all of `words` on stderr and nothing on stdout, and makes no file.
-  void expect(const std::vector<std::string>& arguments, int code, const std::vector<std::string>& words) {
-    const auto before = folder_.files();
-    const CrossResult result = folder_.run(arguments);
-    EXPECT_EQ(result.code, code) << result.err;
-    EXPECT_EQ(result.out, "");
-    EXPECT_THAT(result.err, HasSubstr("cross: error: "));
-    for (const std::string& word : words) EXPECT_THAT(result.err, HasSubstr(word));
-    EXPECT_EQ(folder_.files(), before);
-  }
-  std::string path(const std::string& name) const { return folder_.path(name); }
-
-  const CrossFolder folder_;
-};
+class Mistakes : public CrossCommands {};
 
 TEST_F(Mistakes, NoCommand) { expect({}, 2, {"A subcommand is required", "cross --help"}); }
 TEST_F(Mistakes, UnknownCommand) {

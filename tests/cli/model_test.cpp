@@ -17,25 +17,8 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-class ModelCommands : public ::testing::Test {
+class ModelCommands : public CrossCommands {
  protected:
-  CrossResult done(const std::vector<std::string>& arguments) const {
-    CrossResult result = folder_.run(arguments);
-    EXPECT_EQ(result.code, 0) << arguments.front() << ": " << result.err;
-    return result;
-  }
-  /// The command fails with `code` and says all of `words`; it makes no file.
-  void expect(const std::vector<std::string>& arguments, int code,
-              const std::vector<std::string>& words) const {
-    const auto before = folder_.files();
-    const CrossResult result = folder_.run(arguments);
-    EXPECT_EQ(result.code, code) << result.err;
-    EXPECT_EQ(result.out, "");
-    EXPECT_THAT(result.err, HasSubstr("cross: error: "));
-    for (const std::string& word : words) EXPECT_THAT(result.err, HasSubstr(word));
-    EXPECT_EQ(folder_.files(), before);
-  }
-  std::string path(const std::string& name) const { return folder_.path(name); }
   static std::string tiny_bert() { return fixture("tiny_bert").string(); }
 
   /// A model plan of tiny_bert.
@@ -58,8 +41,6 @@ class ModelCommands : public ::testing::Test {
   std::string text(const std::string& content = "the cat sat\n\nHello, World!\n") const {
     return folder_.folder().write("text.txt", content).string();
   }
-
-  const CrossFolder folder_;
 };
 
 TEST_F(ModelCommands, FromFolderToEmbeddings) {

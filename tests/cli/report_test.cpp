@@ -14,25 +14,8 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class ReportCommand : public ::testing::Test {
+class ReportCommand : public CrossCommands {
  protected:
-  CrossResult done(const std::vector<std::string>& arguments) const {
-    CrossResult result = folder_.run(arguments);
-    EXPECT_EQ(result.code, 0) << arguments.front() << ": " << result.err;
-    return result;
-  }
-  /// The command fails with `code` and says all of `words`; it makes no file and leaves those there are
-  /// alone.
-  void expect(const std::vector<std::string>& arguments, int code,
-              const std::vector<std::string>& words) const {
-    const auto before = folder_.files();
-    const CrossResult result = folder_.run(arguments);
-    EXPECT_EQ(result.code, code) << result.err;
-    EXPECT_EQ(result.out, "");
-    for (const std::string& word : words) EXPECT_THAT(result.err, HasSubstr(word));
-    EXPECT_EQ(folder_.files(), before);
-  }
-  std::string path(const std::string& name) const { return folder_.path(name); }
   static std::string tiny_bert() { return fixture("tiny_bert").string(); }
   std::string model_plan() const {
     done({"compile", tiny_bert(), "-o", path("m.plan"), "--tokens", "16", "--no-measure"});
@@ -41,7 +24,6 @@ class ReportCommand : public ::testing::Test {
   std::string text() const {
     return folder_.folder().write("text.txt", "a b\nc d\nthe moon\nhome\n").string();
   }
-  const CrossFolder folder_;
 };
 
 TEST_F(ReportCommand, OfAPlanOfLayers) {

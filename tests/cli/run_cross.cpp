@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -88,6 +89,23 @@ std::string CrossFolder::compile_tiny(const std::string& name, const std::string
       run({"compile", tiny_smtx(), "-o", path(name), "--dtype", dtype, "--no-measure", "--threads", "2"});
   EXPECT_EQ(result.code, 0) << result.err;
   return path(name);
+}
+
+CrossResult CrossCommands::done(const std::vector<std::string>& arguments) const {
+  CrossResult result = folder_.run(arguments);
+  EXPECT_EQ(result.code, 0) << arguments.front() << ": " << result.err;
+  return result;
+}
+
+void CrossCommands::expect(const std::vector<std::string>& arguments, int code,
+                           const std::vector<std::string>& words) const {
+  const auto before = folder_.files();
+  const CrossResult result = folder_.run(arguments);
+  EXPECT_EQ(result.code, code) << result.err;
+  EXPECT_EQ(result.out, "");
+  EXPECT_THAT(result.err, ::testing::HasSubstr("cross: error: "));
+  for (const std::string& word : words) EXPECT_THAT(result.err, ::testing::HasSubstr(word));
+  EXPECT_EQ(folder_.files(), before);
 }
 
 std::string tiny_smtx() {

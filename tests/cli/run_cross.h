@@ -1,6 +1,8 @@
 // Runs the built `cross` as a user would: arguments in, exit code and both streams out.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -39,6 +41,20 @@ class CrossFolder {
 
  private:
   TempFolder folder_;
+};
+
+/// Tests of commands in a folder of their own.
+class CrossCommands : public ::testing::Test {
+ protected:
+  /// The command succeeds.
+  CrossResult done(const std::vector<std::string>& arguments) const;
+  /// The command fails with `code` and says all of `words` after "cross: error: "; it prints no data, makes
+  /// no file and leaves those there are alone.
+  void expect(const std::vector<std::string>& arguments, int code,
+              const std::vector<std::string>& words) const;
+  std::string path(const std::string& name) const { return folder_.path(name); }
+
+  CrossFolder folder_;
 };
 
 /// tests/data/tiny.smtx: 3 × 4, five kept weights, layer "tiny".

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "compiler/pack/gpu/pack_gpu.h"
+#include "compiler/round_trip.h"
 #include "plan/formats/gpu/block_tiles.h"
 
 namespace cross::compiler {
@@ -58,17 +59,7 @@ class BlockTilesPack : public testing::TestWithParam<Case> {};
 TEST_P(BlockTilesPack, DecodesToTheWeight) {
   const auto [rows, cols, keep, inside] = GetParam();
   const Weight weight(rows, cols, keep, inside);
-  std::int64_t kept = -1;
-  ASSERT_EQ(gpu_format_refuses(weight.view, DType::bf16, Format::block_tiles), "");
-  const auto blob = pack_gpu(weight.view, DType::bf16, Format::block_tiles, {}, 2, kept);
-  EXPECT_EQ(formats::gpu::check(blob, Format::block_tiles, rows, cols), "");
-  EXPECT_EQ(kept, static_cast<std::int64_t>(weight.bits.size()) -
-                      std::count(weight.bits.begin(), weight.bits.end(), std::uint16_t{0}));
-  std::vector<std::uint16_t> out(weight.bits.size());
-  formats::gpu::decode(blob, [&](std::int64_t row, std::int64_t col, std::uint16_t bits) {
-    out[static_cast<std::size_t>(row * cols + col)] = bits;
-  });
-  EXPECT_EQ(out, weight.bits);
+  expect_round_trip(weight.bits, weight.view, Format::block_tiles);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, BlockTilesPack,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "compiler/pack/gpu/pack_gpu.h"
+#include "compiler/round_trip.h"
 #include "plan/formats/gpu/two_four.h"
 
 namespace cross::compiler {
@@ -51,17 +52,7 @@ class TwoFourPack : public testing::TestWithParam<Case> {};
 TEST_P(TwoFourPack, DecodesToTheWeight) {
   const auto [rows, cols, most, keep] = GetParam();
   const Weight weight(rows, cols, most, keep);
-  std::int64_t kept = -1;
-  ASSERT_EQ(gpu_format_refuses(weight.view, DType::bf16, Format::two_four), "");
-  const auto blob = pack_gpu(weight.view, DType::bf16, Format::two_four, {}, 2, kept);
-  EXPECT_EQ(formats::gpu::check(blob, Format::two_four, rows, cols), "");
-  EXPECT_EQ(kept, static_cast<std::int64_t>(weight.bits.size()) -
-                      std::count(weight.bits.begin(), weight.bits.end(), std::uint16_t{0}));
-  std::vector<std::uint16_t> out(weight.bits.size());
-  formats::gpu::decode(blob, [&](std::int64_t row, std::int64_t col, std::uint16_t bits) {
-    out[static_cast<std::size_t>(row * cols + col)] = bits;
-  });
-  EXPECT_EQ(out, weight.bits);
+  expect_round_trip(weight.bits, weight.view, Format::two_four);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, TwoFourPack,
