@@ -134,10 +134,13 @@ TEST(SentencePieceFiles, with_unsound_tables_are_refused) {
   damaged[trie + 2] = '\x7f';  // a trie larger than the map
   testing::expect_refused<InputError>([&] { check_sentence_piece_file(damaged, "t.model"); },
                                       {"t.model", "table of its normalisation"});
-  damaged = whole;
-  damaged[trie + 4 + 3] = '\x7f';  // its root leads far away
-  testing::expect_refused<InputError>([&] { check_sentence_piece_file(damaged, "t.model"); },
-                                      {"t.model", "table of its normalisation"});
+  for (const char byte :
+       {'\x7f', '\xff'}) {  // its root leads far away, also where it looks like no place for a key
+    damaged = whole;
+    damaged[trie + 4 + 3] = byte;
+    testing::expect_refused<InputError>([&] { check_sentence_piece_file(damaged, "t.model"); },
+                                        {"t.model", "table of its normalisation"});
+  }
 }
 
 TEST(TokenizerFiles, that_are_not_there_or_of_another_kind) {

@@ -90,7 +90,8 @@ bool charsmap_is_sound(std::string_view map) {
   if (texts.empty() || texts.back() != '\0') return false;
   for (std::size_t i = 0; i < bytes / 4; ++i) {
     const std::uint32_t unit = word_at(units, 4 * i);
-    if (unit >> 31 != 0) continue;  // no key's byte leads here
+    // No key's byte leads to such a unit; the first one is where every key begins, whatever it says.
+    if (i != 0 && unit >> 31 != 0) continue;
     const std::size_t next = i ^ static_cast<std::size_t>(unit >> 10) << ((unit & (1u << 9)) >> 6);
     if ((next | 0xFF) >= bytes / 4) return false;
     const bool has_value = (unit >> 8 & 1) != 0;
