@@ -157,3 +157,72 @@ def test_mistakes():
     moved = copy.deepcopy(sparse).cpu()
     with torch.inference_mode(), pytest.raises(cs.UsageError, match="compiled for cuda, but its plan lies on cpu"):
         moved(torch.randn(1, 512, dtype=torch.bfloat16))
+
+
+def llama(dtype=torch.bfloat16):
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    torch.manual_seed(1)
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(
+        hidden_size=512, intermediate_size=1024, num_hidden_layers=2, num_attention_heads=8, num_key_value_heads=4,
+        vocab_size=128)).eval()
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and name != "lm_head":
+            module.weight.data[torch.rand_like(module.weight) < 0.7] = 0
+    return model.to("cuda", dtype)
+
+
+@pytest.mark.parametrize("mode", ["eager", "default", "reduce-overhead"])
+def test_fused_projections_of_a_llama(mode):
+    dense = llama()
+    sparse = sparse_of(dense, exclude="lm_head")
+    assert sparse.model.layers[0].self_attn.q_proj.fused.out_features == 1024
+    assert sparse.model.layers[1].mlp.gate_proj.fused.out_features == 2048
+    run = sparse if mode == "eager" else torch.compile(sparse, fullgraph=True, mode=mode)
+    ids = torch.arange(8, device="cuda").view(1, 8)
+    exact = copy.deepcopy(dense).double()
+    with torch.inference_mode():
+        for _ in range(3):
+            expected, got = exact(ids, use_cache=False).logits, run(ids, use_cache=False).logits.double()
+            assert (got - expected).abs().max() <= 0.05 * expected.abs().max()
+            ids = ids + 3
+
+
+def test_fused_projections_in_a_cuda_graph():
+    dense = llama()
+    sparse = sparse_of(dense, exclude="lm_head")
+    ids = torch.arange(8, device="cuda").view(1, 8)
+    with torch.inference_mode():
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(2):
+                sparse(ids, use_cache=False)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            logits = sparse(ids, use_cache=False).logits
+        for step in range(3):
+            ids.add_(step)
+            graph.replay()
+            expected = dense(ids, use_cache=False).logits.float()
+            assert (logits.float() - expected).abs().max() <= 0.05 * expected.abs().max()
+
+
+def test_activation_of_an_mlp():
+    class Mlp(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc1, self.act, self.fc2 = torch.nn.Linear(512, 1024), torch.nn.GELU(), torch.nn.Linear(1024, 512)
+
+        def forward(self, x):
+            return self.fc2(self.act(self.fc1(x)))
+
+    torch.manual_seed(1)
+    dense = torch.nn.Sequential(Mlp()).eval().to("cuda", torch.bfloat16)
+    for layer in (dense[0].fc1, dense[0].fc2):
+        layer.weight.data[torch.rand_like(layer.weight) < 0.8] = 0
+    sparse = sparse_of(dense)
+    assert sparse[0].fc1.activation == "gelu"
+    x = torch.randn(7, 512, device="cuda", dtype=torch.bfloat16)
+    with torch.inference_mode():
+        assert close(sparse(x), dense, x)

@@ -11,7 +11,9 @@ Inference only. `torch.compile(fullgraph=True)` and `torch.export` go through: a
 tensors. `state_dict` holds each plan as a uint8 tensor, so it round-trips through safetensors.
 """
 
+from ._fused import SparsePart
 from ._linear import SparseLinear
-from ._sparsify import Report, report, sparsify
+from ._report import Decision, LayerReport, Report
+from ._sparsify import report, sparsify
 
-__all__ = ["Report", "SparseLinear", "report", "sparsify"]
+__all__ = ["Decision", "LayerReport", "Report", "SparseLinear", "SparsePart", "report", "sparsify"]

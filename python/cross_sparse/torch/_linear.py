@@ -5,7 +5,7 @@ import json
 import torch
 
 from .. import _core
-from ._operator import linear
+from ._operator import linear, torch_dtypes
 
 
 class SparseLinear(torch.nn.Module):
@@ -42,6 +42,11 @@ class SparseLinear(torch.nn.Module):
     def forward(self, x, residual=None):
         """``activation(x @ W.T + bias) + residual``"""
         return linear(x, self.plan, residual, self.out_features, self.activation, True)
+
+    @property
+    def weight(self):
+        """Empty, with the dtype and device of the plan: for code that asks a layer for those."""
+        return torch.empty(0, dtype=torch_dtypes[self.dtype], device=self.plan.device)
 
     def explain(self):
         """What was decided for this layer and why: one entry of `cross_sparse.explain`."""

@@ -19,7 +19,7 @@ _library.define(
     tags=(torch.Tag.pt2_compliant_tag,),
 )
 
-_dtypes = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+torch_dtypes = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class _Ready:
@@ -40,7 +40,7 @@ class _Ready:
         self.tensor = weakref.ref(tensor)
         self.cols = plan.layers[0]["cols"]
         self.plan_dtype = plan.dtype
-        self.dtype = _dtypes[plan.dtype]
+        self.dtype = torch_dtypes[plan.dtype]
         self.bytes = {}  # tokens -> bytes of workspace
 
     def workspace_bytes(self, tokens):

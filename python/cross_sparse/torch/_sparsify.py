@@ -1,15 +1,20 @@
 """Replacing the linear layers of a model."""
 
-import dataclasses
 import fnmatch
 
 import torch
 
 from .. import _core, _pipeline
 from .._progress import bar
+from ._fused import SparsePart, parts_of
 from ._linear import SparseLinear
+from ._report import LayerReport, Report
+from ._structure import following_activations, groups, kind_of, split, weight_of
 
 _plan_dtypes = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+
+# A plan for a GPU keeps a layer in one format, so fused layers should be alike.
+_alike = 0.1
 
 
 def sparsify(model, tokens=(1, 512), dtype=None, *, include=(), exclude=(), threads=None, least_sparsity=0.3,
@@ -29,8 +34,11 @@ def sparsify(model, tokens=(1, 512), dtype=None, *, include=(), exclude=(), thre
         threads: by default torch.get_num_threads().
         least_sparsity: layers with fewer zeros are left alone.
         keep_dense: leave a layer as it is where measurement says that nothing sparse is faster at any of `tokens`.
-        fuse: an activation module that follows a layer in a `nn.Sequential` is computed with the product.
+        fuse: compute layers that share their input as one product (``q_proj``, ``k_proj``, ``v_proj``; ``query``,
+            ``key``, ``value``; ``gate_proj``, ``up_proj``), and with a product the activation that its result goes
+            into (`nn.Sequential`, MLPs). False: every module keeps its own product.
         measure, profile: as `cross_sparse.compile`.
+        progress: a bar on stderr (needs tqdm); by default where that is a terminal.
     Returns:
         model, with ``model.cross_report`` set: see `report`.
     Raises:
@@ -39,17 +47,18 @@ def sparsify(model, tokens=(1, 512), dtype=None, *, include=(), exclude=(), thre
     """
     if model.training:
         raise _core.UsageError("the model is in training mode; call model.eval() first: sparse layers are for inference")
-    if isinstance(model, SparseLinear) or _kind(model):
+    if isinstance(model, (SparseLinear, SparsePart)) or kind_of(model):
         raise _core.UsageError("sparsify replaces layers inside a model; wrap a single layer in nn.Sequential")
-    globs = _pipeline._globs(include), _pipeline._globs(exclude)
-    names = [name for name, module in model.named_modules() if _kind(module)]
-    found = Report()
+    names = [name for name, module in model.named_modules() if kind_of(module)]
+    work = _Work(model, names, tokens, dtype, include, exclude, least_sparsity, keep_dense, fuse,
+                 {"threads": threads or torch.get_num_threads(), "measure": measure, "profile": profile})
+    found, done = Report(), 0
     with bar(progress, "layer") as shown:
-        for done, name in enumerate(names):
+        for group in work.groups():
             if shown:
-                shown(done, len(names), name)
-            found.layers.append(_replace(model, name, tokens, dtype, globs, threads, least_sparsity, keep_dense, fuse,
-                                         measure, profile))
+                shown(done, len(names), group[0])
+            found.layers += work.replace(group)
+            done += len(group)
     if not found.replaced and not any(layer.sparsity is not None for layer in found.layers):
         raise _core.UsageError(f"no layer of the model is selected; it has {len(names)} that could be")
     model.cross_report = found
@@ -57,137 +66,144 @@ def sparsify(model, tokens=(1, 512), dtype=None, *, include=(), exclude=(), thre
 
 
 def report(model):
-    """What `sparsify` did to a model: printable, and a list of dataclasses in ``layers``."""
+    """What `sparsify` did to a model: printable, and data.
+
+    Returns:
+        A `Report`: its ``layers`` is a list of `LayerReport`, one for each linear layer or fused group, those left
+        dense with the reason; ``to_dict()`` gives plain values.
+    Raises:
+        UsageError for a model that was not sparsified in this process.
+    """
     if not hasattr(model, "cross_report"):
         raise _core.UsageError("the model was not sparsified in this process")
     return model.cross_report
 
 
-@dataclasses.dataclass
-class LayerReport:
-    """One layer: what became of it, and why."""
+class _Work:
+    """One call of sparsify."""
 
-    name: str
-    shape: tuple
-    replaced: bool
-    reason: str
-    sparsity: float | None = None
-    speedups: dict = dataclasses.field(default_factory=dict)  # tokens -> dense time over ours, as compile measured it
-    dense_bytes: int = 0
-    packed_bytes: int = 0
+    def __init__(self, model, names, tokens, dtype, include, exclude, least_sparsity, keep_dense, fuse, options):
+        self.model, self.names, self.tokens, self.dtype = model, names, tokens, dtype
+        self.include, self.exclude = _pipeline._globs(include), _pipeline._globs(exclude)
+        self.least_sparsity, self.keep_dense, self.fuse, self.options = least_sparsity, keep_dense, fuse, options
+        selected = [name for name in names if not self._left_out(name)] if fuse else []
+        self.activations = following_activations(model, selected)
 
+    def groups(self):
+        """The layers in the model's order; those that may be fused together."""
+        together = {group[0]: group for group in groups(self.model, self.names)} if self.fuse else {}
+        followers = {name for group in together.values() for name in group[1:]}
+        return [together.get(name, [name]) for name in self.names if name not in followers]
 
-@dataclasses.dataclass
-class Report:
-    layers: list = dataclasses.field(default_factory=list)
+    def replace(self, group):
+        """Reports of a group: one if it was fused."""
+        candidates = [self._candidate(name) for name in group]
+        if len(group) == 1:
+            return [self._compile(candidates)]
+        if self._fits(candidates):
+            return [self._compile(candidates)]
+        return [self._compile([candidate]) for candidate in candidates]
 
-    @property
-    def replaced(self):
-        return [layer for layer in self.layers if layer.replaced]
+    def _left_out(self, name):
+        if self.include and not any(fnmatch.fnmatchcase(name, glob) for glob in self.include):
+            return "not included"
+        return "excluded" if any(fnmatch.fnmatchcase(name, glob) for glob in self.exclude) else ""
 
-    def __str__(self):
-        lines = [f"{len(self.replaced)} of {len(self.layers)} layers replaced, "
-                 f"{sum(layer.dense_bytes for layer in self.replaced) / 1e6:.1f} -> "
-                 f"{sum(layer.packed_bytes for layer in self.replaced) / 1e6:.1f} MB"]
-        for layer in self.layers:
-            what = "sparse" if layer.replaced else "dense "
-            share = "" if layer.sparsity is None else f" {100 * layer.sparsity:5.1f} %"
-            lines.append(f"  {what}{share}  {layer.name} {tuple(layer.shape)}: {layer.reason}")
-        return "\n".join(lines)
+    def _candidate(self, name):
+        module = self.model.get_submodule(name)
+        kind = kind_of(module)
+        weight = weight_of(module, kind)
+        report = LayerReport(name, tuple(weight.shape), False, self._left_out(name))
+        if report.reason:
+            return _Candidate(report, kind, None, None, None)
+        if weight.device.type not in ("cpu", "cuda"):
+            raise _core.UsageError(f"layer {name} is on {weight.device}; CROSS runs on CPUs and NVIDIA GPUs")
+        plan_dtype = _plan_dtypes.get(self.dtype or weight.dtype)
+        if plan_dtype is None or (plan_dtype == "fp16" and weight.device.type == "cpu"):
+            raise _core.UsageError(f"layer {name} is {self.dtype or weight.dtype}; plans are float32 or bfloat16, on GPUs "
+                                   "also float16 (pass dtype=)")
+        report.sparsity = float((weight == 0).sum()) / max(weight.numel(), 1)
+        if report.sparsity < self.least_sparsity:
+            report.reason = f"fewer zeros than least_sparsity {self.least_sparsity}"
+        bias = None if module.bias is None else module.bias.detach()
+        return _Candidate(report, kind, weight, bias, plan_dtype)
 
+    def _fits(self, candidates):
+        """Whether a group can and should be one product."""
+        if any(candidate.report.reason for candidate in candidates):
+            return False
+        shares = [candidate.report.sparsity for candidate in candidates]
+        same = {(candidate.plan_dtype, candidate.weight.device, candidate.weight.dtype) for candidate in candidates}
+        return len(same) == 1 and max(shares) - min(shares) <= _alike
 
-def _kind(module):
-    """How a module's weight is laid out: "linear" [out, in], "conv1d" [in, out] (GPT-2), "conv2d" 1x1, or None."""
-    if isinstance(module, torch.nn.Linear):
-        return "linear"
-    if type(module).__name__ == "Conv1D" and hasattr(module, "nf") and module.weight.dim() == 2:
-        return "conv1d"
-    if (isinstance(module, torch.nn.Conv2d) and module.kernel_size == (1, 1) and module.stride == (1, 1)
-            and module.groups == 1 and module.padding in ((0, 0), "same", "valid")):
-        return "conv2d"
-    return None
+    def _compile(self, candidates):
+        """Compiles what `candidates` are together and puts it into the model, unless dense is faster."""
+        first = candidates[0]
+        report = first.report
+        if report.reason:
+            return report
+        if len(candidates) > 1:
+            report = _joined(candidates)
+        arrays = {report.name + ".weight": torch.cat([candidate.weight for candidate in candidates]).cpu()}
+        if any(candidate.bias is not None for candidate in candidates):
+            arrays[report.name + ".bias"] = torch.cat([candidate.bias_or_zeros() for candidate in candidates]).cpu()
+        place = first.weight.device
+        plan = _pipeline.compile(arrays, tokens=self.tokens, dtype=first.plan_dtype, device=str(place), progress=False,
+                                 **self.options)
+        explained = _pipeline.explain(plan)
+        report.describe(plan, explained)
+        if self.keep_dense and all(entry["candidate"].startswith("dense") for entry in explained["layers"][0]["tokens"]):
+            report.reason = "nothing sparse is faster than dense at these token counts"
+            return report
+        if len(candidates) > 1:
+            self._put_parts(candidates, SparseLinear(plan).to(place))
+            report.reason = "one product of " + ", ".join(split(part)[1] for part in report.parts)
+        else:
+            report.activation = self._take_activation(report.name)
+            sparse = SparseLinear(plan, report.activation).to(place)
+            self._put(report.name, _Pointwise(sparse) if first.kind == "conv2d" else sparse)
+            report.reason = "" if report.activation == "none" else f"with {report.activation}"
+        report.replaced = True
+        return report
 
+    def _put(self, name, module):
+        parent, child = split(name)
+        setattr(self.model.get_submodule(parent), child, module.eval())
 
-def _weight(module, kind):
-    """The weight [out, in] with its mask applied, contiguous."""
-    # torch.nn.utils.prune computes `weight` in a hook before forward: it may be stale now. A mask leaves -0.0 where it
-    # met a negative weight, which to CROSS is a kept value.
-    weight = module.weight_orig * module.weight_mask if hasattr(module, "weight_mask") else module.weight
-    weight = torch.where(weight == 0, 0, weight.detach())
-    if kind == "conv2d":
-        weight = weight[:, :, 0, 0]
-    return (weight.t() if kind == "conv1d" else weight).contiguous()
+    def _put_parts(self, candidates, fused):
+        sizes = [candidate.report.shape[0] for candidate in candidates]
+        for candidate, part in zip(candidates, parts_of(fused, sizes)):
+            self._put(candidate.report.name, part)
 
-
-def _replace(model, name, tokens, dtype, globs, threads, least_sparsity, keep_dense, fuse, measure, profile):
-    module = model.get_submodule(name)
-    kind = _kind(module)
-    weight = _weight(module, kind)
-    left = LayerReport(name, tuple(weight.shape), False, "")
-    include, exclude = globs
-    if include and not any(fnmatch.fnmatchcase(name, glob) for glob in include):
-        left.reason = "not included"
-        return left
-    if any(fnmatch.fnmatchcase(name, glob) for glob in exclude):
-        left.reason = "excluded"
-        return left
-    place = weight.device
-    if place.type not in ("cpu", "cuda"):
-        raise _core.UsageError(f"layer {name} is on {place}; CROSS runs on CPUs and NVIDIA GPUs")
-    plan_dtype = _plan_dtypes.get(dtype or weight.dtype)
-    if plan_dtype is None or (plan_dtype == "fp16" and place.type == "cpu"):
-        raise _core.UsageError(f"layer {name} is {dtype or weight.dtype}; plans are float32 or bfloat16, on GPUs also "
-                               "float16 (pass dtype=)")
-    left.sparsity = float((weight == 0).sum()) / max(weight.numel(), 1)
-    if left.sparsity < least_sparsity:
-        left.reason = f"fewer zeros than least_sparsity {least_sparsity}"
-        return left
-    arrays = {name + ".weight": weight.cpu()}
-    if module.bias is not None:
-        arrays[name + ".bias"] = module.bias.detach().cpu().contiguous()
-    plan = _pipeline.compile(arrays, tokens=tokens, dtype=plan_dtype, threads=threads or torch.get_num_threads(),
-                             device=str(place), measure=measure, profile=profile, progress=False)
-    decisions = _pipeline.explain(plan)["layers"][0]["tokens"]
-    left.speedups = {decision["tokens"]: decision["speedup"] for decision in decisions}
-    left.dense_bytes, left.packed_bytes = plan.layers[0]["dense_bytes"], plan.layers[0]["bytes"]
-    if keep_dense and all(decision["candidate"].startswith("dense") for decision in decisions):
-        left.reason = "nothing sparse is faster than dense at these token counts"
-        return left
-    activation = _fuse_following(model, name) if fuse else "none"
-    sparse = SparseLinear(plan, activation).to(place)
-    parent, _, child = name.rpartition(".")
-    setattr(model.get_submodule(parent), child, _Pointwise(sparse) if kind == "conv2d" else sparse)
-    left.replaced = True
-    left.reason = "; ".join(f"{decision['tokens']} tokens: {decision['kernel']} ({decision['speedup']:.2f}x)"
-                            for decision in decisions)
-    if activation != "none":
-        left.reason += f"; with {activation}"
-    return left
-
-
-def _activation_name(module):
-    if isinstance(module, torch.nn.ReLU):
-        return "relu"
-    if isinstance(module, torch.nn.SiLU):
-        return "silu"
-    if isinstance(module, torch.nn.GELU):
-        return "gelu_tanh" if module.approximate == "tanh" else "gelu"
-    return "none"
+    def _take_activation(self, name):
+        """The activation that the layer is to compute; its module becomes an Identity."""
+        if name not in self.activations:
+            return "none"
+        path, activation = self.activations[name]
+        self._put(path, torch.nn.Identity())
+        return activation
 
 
-def _fuse_following(model, name):
-    """The activation that follows in a `nn.Sequential`, which becomes an Identity; "none" if there is none."""
-    parent, _, child = name.rpartition(".")
-    sequence = model.get_submodule(parent)
-    if not isinstance(sequence, torch.nn.Sequential) or not child.isdigit():
-        return "none"
-    following = int(child) + 1
-    if following >= len(sequence):
-        return "none"
-    activation = _activation_name(sequence[following])
-    if activation != "none":
-        sequence[following] = torch.nn.Identity()
-    return activation
+class _Candidate:
+    """A layer as found: its report so far (with a reason if it stays dense), weight [out, in], bias and plan dtype."""
+
+    def __init__(self, report, kind, weight, bias, plan_dtype):
+        self.report, self.kind, self.weight, self.bias, self.plan_dtype = report, kind, weight, bias, plan_dtype
+
+    def bias_or_zeros(self):
+        return self.bias if self.bias is not None else self.weight.new_zeros(self.weight.shape[0])
+
+
+def _joined(candidates):
+    """The report of several layers fused into one."""
+    names = tuple(candidate.report.name for candidate in candidates)
+    parent, first = split(names[0])
+    children = "+".join([first, *(split(name)[1] for name in names[1:])])
+    elements = [candidate.weight.numel() for candidate in candidates]
+    zeros = sum(candidate.report.sparsity * count for candidate, count in zip(candidates, elements))
+    shape = (sum(candidate.report.shape[0] for candidate in candidates), candidates[0].report.shape[1])
+    return LayerReport(f"{parent}.{children}" if parent else children, shape, False, "", names,
+                       sparsity=zeros / max(sum(elements), 1))
 
 
 class _Pointwise(torch.nn.Module):
