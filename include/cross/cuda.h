@@ -85,7 +85,8 @@ class DeviceMemory {
 /// each.
 class Session {
  public:
-  /// `plan` must outlive the session. Makes `device` the calling thread's current GPU while it uploads, then
+  /// `plan` must outlive the session; the bytes of its weights (Packing::data) may go as soon as it is made.
+  /// Makes `device` the calling thread's current GPU while it uploads, then
   /// restores it. DeviceError if this machine or build cannot run the plan, or the GPU has too little free
   /// memory: what was allocated until then is freed.
   Session(const Plan& plan, int device = 0);

@@ -98,7 +98,9 @@ void bind_plans(nb::module_& m) {
              const std::string& name) {
             return plan_of_bytes({reinterpret_cast<const std::byte*>(array.data()), array.size()}, name);
           },
-          "array"_a, "name"_a = "array", "The same from a 1-D uint8 array of any library that speaks DLPack.")
+          "array"_a, "name"_a = "array",
+          nb::sig("def from_array(array: typing.Any, name: str = 'array') -> Plan"),
+          "The same from a 1-D uint8 array of any library that speaks DLPack.")
       .def("save", &Plan::save, "path"_a, nb::call_guard<nb::gil_scoped_release>(),
            "Write the plan completely or not at all.")
       .def(
@@ -110,12 +112,14 @@ void bind_plans(nb::module_& m) {
           "The bytes that `save` writes.")
       .def("explain", &explain_text, "What was seen and decided for every layer, for people.")
       .def("_explain_json", &explain_json)
-      .def_ro("device", &Plan::device)
-      .def_prop_ro("dtype", [](const Plan& plan) { return std::string(name_of(plan.dtype)); })
-      .def_ro("source", &Plan::source)
-      .def_ro("compiled_on", &Plan::compiled_on)
-      .def_ro("profile_source", &Plan::profile_source)
-      .def_ro("threads", &Plan::threads)
+      .def_ro("device", &Plan::device, "\"cpu\" or \"cuda\".")
+      .def_prop_ro(
+          "dtype", [](const Plan& plan) { return std::string(name_of(plan.dtype)); },
+          "Of weights, x and y: \"fp32\", \"bf16\" or \"fp16\".")
+      .def_ro("source", &Plan::source, "Name of the model that it was made from.")
+      .def_ro("compiled_on", &Plan::compiled_on, "CPU and its instruction set, or GPU.")
+      .def_ro("profile_source", &Plan::profile_source, "Where the prices came from.")
+      .def_ro("threads", &Plan::threads, "Workers that the schedules are made for (CPU).")
       .def_prop_ro(
           "architecture",
           [](const Plan& plan) {
@@ -129,6 +133,7 @@ void bind_plans(nb::module_& m) {
             for (const LayerPlan& layer : plan.layers) out.append(layer_dict(layer, plan.dtype));
             return out;
           },
+          nb::for_getter(nb::sig("def layers(self, /) -> list[dict[str, typing.Any]]")),
           "One dict per layer: name, parts, rows, cols, nnz, sparsity, bias, bytes, dense_bytes, tokens.");
   m.def("_compile", &compile_model, "model"_a, "tokens"_a, "dtype"_a, "device"_a, "threads"_a, "selection"_a,
         "whole_model"_a, "copies"_a, "format"_a, "policy"_a, "measure"_a, "profile"_a, "progress"_a.none());

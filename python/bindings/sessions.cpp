@@ -104,15 +104,14 @@ class CpuSession {
 /// Addresses on the GPU, streams as their handles; see cross/cuda.h for what a call may assume.
 class CudaSession {
  public:
-  CudaSession(std::shared_ptr<Plan> plan, int device) : plan_(std::move(plan)), session_(*plan_, device) {}
-  /// The weights stay in the plan's bytes that lie on the device at `image`.
+  /// @param plan stays as it is for whoever else holds it.
+  CudaSession(const Plan& plan, int device) : CudaSession(std::make_shared<Plan>(plan), device, {}) {}
+  /// The weights stay in the plan's bytes that lie on the device at `image`; those on the host are not kept.
   CudaSession(const PlanBytes& bytes, int device, std::uintptr_t image)
-      : plan_(bytes.parse("plan")),
-        session_(
-            *plan_, device,
+      : CudaSession(
+            bytes.parse("plan"), device,
             {bytes.bytes().data(), static_cast<const std::byte*>(pointer(image)), bytes.bytes().size()}) {}
 
-  const std::shared_ptr<Plan>& plan() const { return plan_; }
   std::size_t workspace_bytes(std::size_t layer, std::int64_t tokens) const {
     return session_.workspace_bytes(layer, tokens);
   }
@@ -137,7 +136,13 @@ class CudaSession {
   std::size_t device_bytes() const { return session_.device_bytes(); }
 
  private:
-  std::shared_ptr<Plan> plan_;
+  CudaSession(std::shared_ptr<Plan> plan, int device, const cuda::PlanImage& image)
+      : plan_(std::move(plan)), session_(*plan_, device, image) {
+    for (LayerPlan& layer : plan_->layers)
+      for (Packing& packing : layer.packings) packing.data = {};
+  }
+
+  std::shared_ptr<Plan> plan_;  ///< without the bytes of its weights, which are on the device
   cuda::Session session_;
 };
 
@@ -178,12 +183,15 @@ void bind_sessions(nb::module_& m) {
       .def_prop_ro("plan", &CpuSession::plan)
       .def("run", &CpuSession::run, "layer"_a, "x"_a.noconvert(), "out"_a.noconvert(),
            "residual"_a.noconvert().none() = nb::none(), "activation"_a = "none", "bias"_a = true,
-           "bits"_a = false)
+           "bits"_a = false,
+           nb::sig("def run(self, layer: str, x: typing.Any, out: typing.Any, residual: typing.Any = None, "
+                   "activation: str = 'none', bias: bool = True, bits: bool = False) -> None"),
+           "y = activation(x·Wᵀ + bias) + residual on arrays (tokens, features); `bits`: 16-bit integers are "
+           "bf16.")
       .def("run_at", &CpuSession::run_at, "layer"_a, "x"_a, "y"_a, "tokens"_a, "residual"_a, "activation"_a,
            "bias"_a, "The same on addresses, unchecked; `layer` is an index.");
   nb::class_<CudaSession>(m, "CudaSession", "A plan uploaded to one GPU. Addresses and streams are integers.")
-      .def(nb::init<std::shared_ptr<Plan>, int>(), "plan"_a, "device"_a = 0,
-           nb::call_guard<nb::gil_scoped_release>())
+      .def(nb::init<const Plan&, int>(), "plan"_a, "device"_a = 0, nb::call_guard<nb::gil_scoped_release>())
       .def_static(
           "of_image",
           [](const nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>& array,
@@ -193,9 +201,9 @@ void bind_sessions(nb::module_& m) {
             return std::make_unique<CudaSession>(bytes, device, image);
           },
           "array"_a, "device"_a, "image"_a,
+          nb::sig("def of_image(array: typing.Any, device: int, image: int) -> CudaSession"),
           "A session over a plan's bytes, of which the device holds a copy at address `image` that the "
           "caller keeps.")
-      .def_prop_ro("plan", &CudaSession::plan)
       .def("workspace_bytes", &CudaSession::workspace_bytes, "layer"_a, "tokens"_a)
       .def("prepare_workspace", &CudaSession::prepare_workspace, "workspace"_a, "bytes"_a, "stream"_a)
       .def("run_at", &CudaSession::run_at, "layer"_a, "x"_a, "y"_a, "tokens"_a, "residual"_a, "activation"_a,
@@ -211,9 +219,14 @@ void bind_sessions(nb::module_& m) {
   nb::class_<TextEncoder>(m, "Encoder", "A model plan of an encoder: text in, embeddings out, on the CPU.")
       .def(nb::init<std::shared_ptr<Plan>, int>(), "plan"_a, "threads"_a = 0)
       .def("embed", &TextEncoder::embed, "texts"_a, "batch"_a = 32,
+           nb::sig("def embed(self, texts: collections.abc.Sequence[str], batch: int = 32) -> "
+                   "numpy.typing.NDArray[numpy.float32]"),
            "Embeddings as float32 (sentences, hidden), in the order of the texts.")
-      .def("tokenize", &TextEncoder::tokenize, "text"_a)
-      .def_prop_ro("hidden", [](const TextEncoder& encoder) { return encoder.info().hidden; })
+      .def("tokenize", &TextEncoder::tokenize, "text"_a,
+           "Token numbers of one sentence, cut to `most_tokens`.")
+      .def_prop_ro(
+          "hidden", [](const TextEncoder& encoder) { return encoder.info().hidden; },
+          "Width of an embedding.")
       .def_prop_ro(
           "most_tokens", [](const TextEncoder& encoder) { return encoder.info().most_tokens; },
           "Tokens of a sentence; what is longer is cut.");

@@ -15,6 +15,7 @@ Errors are `UsageError` and `InputError` (both also ``ValueError``), `DeviceErro
 ``RuntimeError``), and `VerificationError`; all of them are `CrossError`.
 """
 
+from . import _core
 from ._core import (
     CrossError,
     DeviceError,
@@ -26,12 +27,13 @@ from ._core import (
     Selection,
     UsageError,
     VerificationError,
-    __version__,
     available_cores,
     cuda_devices,
 )
 from ._pipeline import bench, calibrate, compile, explain, inspect, model_of, prune, prune_array, verify
 from ._session import Session
+
+__version__: str = getattr(_core, "__version__")  # stubs leave such names out
 
 __all__ = [
     "CrossError",

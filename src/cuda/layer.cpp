@@ -10,6 +10,7 @@
 #include "cross/error.h"
 #include "cuda/elementwise.h"
 #include "cuda/error.h"
+#include "plan/formats/gpu/head.h"
 #include "plan/formats/layout.h"
 
 namespace cross::cuda {
@@ -60,8 +61,12 @@ void Layer::upload(const Packing& packing, int copies) {
                                     device_.major, device_.minor));
   }
   stored.bytes = bytes.size();
+  if (!stored.dense) {
+    const auto head = bytes.first(formats::gpu::head_bytes(bytes));
+    stored.head.assign(head.begin(), head.end());
+  }
   if (const std::byte* there = in_image(bytes); there != nullptr && copies == 1) {
-    stored.matrices.push_back({bytes, there, dtype_});
+    stored.matrices.push_back({stored.head, there, dtype_});
   } else {
     const std::string what = fmt::format("the weights of layer {}", base::in_quotes(plan_.name));
     const std::size_t stride = formats::round_up(bytes.size(), alignment);
@@ -70,7 +75,7 @@ void Layer::upload(const Packing& packing, int copies) {
     stored.buffer.repeat(stride);
     for (int copy = 0; copy < copies; ++copy)
       stored.matrices.push_back(
-          {bytes, stored.buffer.data() + stride * static_cast<std::size_t>(copy), dtype_});
+          {stored.head, stored.buffer.data() + stride * static_cast<std::size_t>(copy), dtype_});
   }
   if (!stored.dense) {
     const auto most = stored.kernel->max_tokens;

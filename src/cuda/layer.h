@@ -24,7 +24,7 @@ class Layer {
  public:
   /// Uploads every packing `copies` times, so that a benchmark can keep weights out of the cache; once,
   /// packings that lie well in `image` are read there. The current GPU is `device`; `plan`, `device` and
-  /// `library` must outlive the layer.
+  /// `library` must outlive the layer, the bytes of the plan's weights need not.
   Layer(const LayerPlan& plan, DType dtype, const DeviceInfo& device, const Library& library, int copies = 1,
         const PlanImage& image = {});
 
@@ -44,7 +44,8 @@ class Layer {
     bool dense = true;
     Format format = Format::dense;
     std::size_t bytes = 0;
-    DeviceBuffer buffer;  ///< all copies
+    std::vector<std::byte> head;  ///< what launches read on the host
+    DeviceBuffer buffer;          ///< all copies
     std::vector<kernels::cuda::PackedMatrix> matrices;
     const kernels::cuda::GpuKernel* kernel = nullptr;
     std::vector<bool> runs;  ///< [tokens]: whether the kernel takes this count

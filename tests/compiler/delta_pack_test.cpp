@@ -10,7 +10,10 @@
 #include "compiler/pack/gpu/delta_lists.h"
 #include "compiler/pack/gpu/pack_gpu.h"
 #include "compiler/random_weight.h"
+#include "plan/formats/gpu/bitmap_planes.h"
+#include "plan/formats/gpu/blob.h"
 #include "plan/formats/gpu/delta.h"
+#include "plan/formats/gpu/head.h"
 
 namespace cross::compiler {
 namespace {
@@ -123,6 +126,23 @@ TEST(DeltaPack, DamageIsRefusedOrHarmless) {
     EXPECT_NE(formats::gpu::check(blob, format == Format::delta4 ? Format::delta8 : Format::delta4, 50, 300),
               "");
   }
+}
+
+TEST(DeltaPack, HeadHoldsWhereCtasStart) {
+  const RandomWeight weight(500, 300, 0.3, 11);
+  GpuTarget target;
+  target.sms = 132;
+  for (const Format format : {Format::delta4, Format::delta8}) {
+    std::int64_t kept = 0;
+    const auto blob = pack_gpu(weight.view, DType::bf16, format, target, 1, kept);
+    const auto header = formats::gpu::read_header<formats::gpu::DeltaHeader>(blob);
+    const std::size_t head = formats::gpu::head_bytes(blob);
+    EXPECT_GE(head, header.cta_block + 4 * (header.ctas() + 1));
+    EXPECT_LE(head, header.part_rows);
+  }
+  std::int64_t kept = 0;
+  const auto planes = pack_gpu(weight.view, DType::bf16, Format::bitmap_planes, target, 1, kept);
+  EXPECT_EQ(formats::gpu::head_bytes(planes), sizeof(formats::gpu::BitmapPlanesHeader));
 }
 
 TEST(DeltaLists, NibblesMoveForwardAndQuartersAreEven) {

@@ -35,8 +35,8 @@ def x():
     return torch.randn(2, 5, 96)
 
 
-def same(a, b):
-    return (a - b).abs().max() < 1e-5
+def same(a, b, tolerance=1e-5):
+    return (a - b).abs().max() < tolerance * max(1.0, b.abs().max().item())
 
 
 def test_layers_are_replaced_and_epilogues_fused(sparse, dense, x):
@@ -45,6 +45,25 @@ def test_layers_are_replaced_and_epilogues_fused(sparse, dense, x):
     with torch.inference_mode():
         assert same(sparse(x), dense(x))
     assert "2 of 2 layers replaced" in str(cst.report(sparse))
+
+
+def test_eager_calls_are_the_operator(sparse, x):
+    """Eager calls skip the dispatcher; whoever watches it still sees the operator."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+    from torch.profiler import profile
+
+    from cross_sparse.torch._operator import goes_straight, linear
+
+    layer = sparse[0]
+    with torch.no_grad():
+        assert goes_straight(x, None)
+        assert torch.equal(layer(x), linear(x, layer.plan, None, 160, "gelu", True))
+        with profile() as recorded:
+            layer(x)
+        assert any(event.name == "cross_sparse::linear" for event in recorded.events())
+        assert "cross_sparse.linear" in make_fx(layer)(x).code
+        assert torch.jit.trace(layer, x, check_trace=False).graph.findNode("cross_sparse::linear")
+    assert not goes_straight(x.clone().requires_grad_(), None)
 
 
 def test_residual(sparse, x):
@@ -126,6 +145,77 @@ def test_masks_of_pytorch_pruning(dense, x):
         expected = dense(x)
     cst.sparsify(dense, tokens=(8,), keep_dense=False, measure=False)
     assert dense[0].sparsity > 0.94
+    with torch.no_grad():
+        assert same(dense(x), expected)
+
+
+@pytest.mark.parametrize("squash", [False, True])
+def test_masks_of_torch_ao(dense, x, squash):
+    pruning = pytest.importorskip("torch.ao.pruning", reason="this PyTorch has no torch.ao.pruning")
+    for layer in (dense[0], dense[2]):
+        torch.nn.init.normal_(layer.weight)
+    sparsifier = pruning.WeightNormSparsifier(sparsity_level=0.8, sparse_block_shape=(1, 4), zeros_per_block=4)
+    sparsifier.prepare(dense, [{"tensor_fqn": "0.weight"}, {"tensor_fqn": "2.weight"}])
+    sparsifier.step()
+    if squash:
+        sparsifier.squash_mask()
+    else:
+        assert type(dense[0]).__name__ == "ParametrizedLinear"  # the mask is applied whenever the weight is read
+    with torch.no_grad():
+        expected = dense(x)
+        cst.sparsify(dense, tokens=(8,), keep_dense=False, measure=False)
+        assert [layer.sparsity for layer in (dense[0], dense[2])] == pytest.approx([0.8, 0.8], abs=0.01)
+        assert same(dense(x), expected)
+
+
+def test_masks_of_a_parametrization(dense, x):
+    class Mask(torch.nn.Module):
+        def __init__(self, mask):
+            super().__init__()
+            self.register_buffer("mask", mask)
+
+        def forward(self, weight):
+            return weight * self.mask
+
+    torch.nn.utils.parametrize.register_parametrization(dense[0], "weight", Mask(torch.rand(160, 96) < 0.05))
+    with torch.no_grad():
+        expected = dense(x)
+        cst.sparsify(dense, tokens=(8,), keep_dense=False, measure=False)
+        assert dense[0].sparsity > 0.94 and same(dense(x), expected)
+
+
+def two_four(rows, cols):
+    weight = torch.randn(rows, cols)
+    groups = weight.view(rows, cols // 4, 4)
+    groups.scatter_(2, groups.abs().argsort(2)[..., :2], 0)
+    return weight
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_two_four_at_every_batch_size(dtype):
+    """What to_sparse_semi_structured is for, without rules about batch sizes."""
+    torch.manual_seed(1)
+    dense = torch.nn.Sequential(torch.nn.Linear(192, 96), torch.nn.ReLU(), torch.nn.Linear(96, 33)).eval()
+    dense[0].weight.data, dense[2].weight.data = two_four(96, 192), two_four(33, 96)
+    dense = dense.to(dtype)
+    sparse = cst.sparsify(copy.deepcopy(dense), tokens=(1, 64), keep_dense=False, measure=False)
+    assert "2:4" in cst.report(sparse).layers[0].structure
+    with torch.no_grad():
+        for batch in (0, 1, 2, 3, 7, 15, 17, 31, 33, 63, 65, 100):
+            x = torch.randn(batch, 192).to(dtype)
+            y = sparse(x)
+            assert y.shape == (batch, 33) and y.dtype == dtype
+            assert batch == 0 or same(y.float(), dense.float()(x.float()), 1e-5 if dtype == torch.float32 else 0.02)
+            dense.to(dtype)
+        assert sparse(torch.randn(5, 1, 3, 192).to(dtype)).shape == (5, 1, 3, 33)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_weights_in_sparse_layouts(dense, x):
+    with torch.no_grad():
+        expected = dense(x)
+    dense[0].weight = torch.nn.Parameter(dense[0].weight.detach().to_sparse_csr(), requires_grad=False)
+    cst.sparsify(dense, tokens=(8,), keep_dense=False, measure=False)
     with torch.no_grad():
         assert same(dense(x), expected)
 

@@ -59,12 +59,27 @@ def test_weights_stay_in_the_plan_tensor():
     x = torch.randn(1, 2048, device="cuda", dtype=torch.bfloat16)
     with torch.inference_mode():
         sparse(x)
-    from cross_sparse.torch._operator import _ready
+    from cross_sparse.torch._operator import ready
 
     for layer in (sparse[0], sparse[2]):
         if layer.explain()["tokens"][0]["candidate"].startswith("dense"):
             continue
-        assert _ready(layer.plan).session.device_bytes < layer.packed_bytes / 10
+        assert ready(layer.plan).session.device_bytes < layer.packed_bytes / 10
+
+
+def test_no_copy_of_the_weights_stays_on_the_host():
+    def resident():
+        with open("/proc/self/status") as status:
+            return next(1024 * int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+    sparse = sparse_of(model_of(torch.bfloat16, 0.5, 4096), tokens=(1,), measure=False)
+    x = torch.randn(1, 4096, device="cuda", dtype=torch.bfloat16)
+    with torch.inference_mode():
+        sparse_of(model_of(torch.bfloat16))(x[:, :512])  # libraries are loaded
+        before = resident()
+        sparse(x)
+    assert sparse[0].packed_bytes + sparse[2].packed_bytes > 60e6
+    assert resident() - before < 40e6
 
 
 @pytest.mark.parametrize("tokens", [1, 300])
@@ -116,6 +131,17 @@ def test_streams():
         assert all(close(y, dense, x) for x, y in zip(inputs, outputs))
 
 
+def test_eager_calls_are_the_operator():
+    from cross_sparse.torch._operator import goes_straight, linear
+
+    layer = sparse_of(model_of(torch.bfloat16))[0]
+    for tokens in (1, 8, 70):
+        x = torch.randn(tokens, 512, device="cuda", dtype=torch.bfloat16)
+        with torch.inference_mode():
+            assert goes_straight(x, None)
+            assert torch.equal(layer(x), linear(x, layer.plan, None, 1024, "gelu", True))
+
+
 def test_opcheck():
     from cross_sparse.torch._operator import linear
 
@@ -149,7 +175,26 @@ def test_two_four_at_every_batch_size():
             assert close(sparse(x), dense, x)
 
 
+def test_weights_of_to_sparse_semi_structured():
+    torch.manual_seed(1)
+    dense = torch.nn.Sequential(torch.nn.Linear(512, 512, bias=False)).eval().to("cuda", torch.bfloat16)
+    weight = dense[0].weight.data.view(512, 128, 4)
+    weight.scatter_(2, weight.abs().argsort(2)[..., :2], 0)
+    theirs = copy.deepcopy(dense)
+    try:
+        theirs[0].weight = torch.nn.Parameter(torch.sparse.to_sparse_semi_structured(theirs[0].weight.data))
+    except Exception as error:
+        pytest.skip(f"this PyTorch cannot: {error}")
+    cst.sparsify(theirs, tokens=(1, 64), keep_dense=False)
+    with torch.inference_mode():
+        for tokens in (1, 7, 33):
+            x = torch.randn(tokens, 512, device="cuda", dtype=torch.bfloat16)
+            assert close(theirs(x), dense, x)
+
+
 def test_mistakes():
+    with torch.inference_mode(), pytest.raises(cs.UsageError, match="x is on cpu and the layer's plan on cuda"):
+        sparse_of(model_of(torch.bfloat16))[0](torch.randn(1, 512, dtype=torch.bfloat16))
     sparse = sparse_of(model_of(torch.bfloat16))
     with torch.inference_mode():
         with pytest.raises(cs.UsageError, match="x is float16 with 512 features"):

@@ -1,5 +1,7 @@
 """Layers that share their input, computed as one product."""
 
+from __future__ import annotations
+
 import torch
 
 
@@ -26,7 +28,7 @@ class SparsePart(torch.nn.Module):
         self._bit, self._all = 1 << index, (1 << parts) - 1
         self.begin, self.in_features, self.out_features = begin, fused.in_features, out_features
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         # One read and one write of `last`: other threads may run the same module.
         last = self._round.last
         version = 0 if torch.compiler.is_compiling() or x.is_inference() else x._version
@@ -38,7 +40,7 @@ class SparsePart(torch.nn.Module):
         return y.narrow(-1, self.begin, self.out_features)
 
     @property
-    def weight(self):
+    def weight(self) -> torch.Tensor:
         """Empty, with the dtype and device of the plan: for code that asks a layer for those."""
         return self._fused[0].weight
 

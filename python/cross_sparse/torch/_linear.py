@@ -1,24 +1,27 @@
 """The module that stands where a linear layer stood."""
 
+from __future__ import annotations
+
 import json
+from typing import Any
 
 import torch
 
 from .. import _core
-from ._operator import linear, torch_dtypes
+from ._operator import goes_straight, linear, ready, run, torch_dtypes
 
 
 class SparseLinear(torch.nn.Module):
     """``activation(x @ W.T + bias)`` by a compiled plan of one layer.
 
-    The plan is the buffer ``plan`` (uint8, on the device that it was compiled for), so that `state_dict`, `copy.deepcopy`, pickling
-    and safetensors keep it. Weights keep the dtype that they were compiled for: `half()`, `bfloat16()` and
-    ``to(dtype)`` leave the layer as it is, and an x of another dtype is refused by name.
+    The plan is the buffer ``plan`` (uint8, on the device that it was compiled for), so that `state_dict`,
+    `copy.deepcopy`, pickling and safetensors keep it. Weights keep the dtype that they were compiled for: `half()`,
+    `bfloat16()` and ``to(dtype)`` leave the layer as it is, and an x of another dtype is refused by name.
 
     Shape: x (*, in_features) -> (*, out_features), in the plan's dtype.
     """
 
-    def __init__(self, plan, activation="none"):
+    def __init__(self, plan: _core.Plan | torch.Tensor, activation: str = "none") -> None:
         """plan: a `cross_sparse.Plan` with one layer, or its bytes as a uint8 tensor."""
         super().__init__()
         if isinstance(plan, _core.Plan):
@@ -28,6 +31,7 @@ class SparseLinear(torch.nn.Module):
             tensor, plan = plan, _core.Plan.from_array(plan.cpu())
         self.register_buffer("plan", tensor)
         self.activation = activation
+        self._ready = None  # the session of `plan`, once it ran
         self._describe(plan)
 
     def _describe(self, plan):
@@ -39,16 +43,25 @@ class SparseLinear(torch.nn.Module):
         self.dtype, self.name, self.compiled_for = plan.dtype, layer["name"], plan.device
         self.packed_bytes, self.dense_bytes = layer["bytes"], layer["dense_bytes"]
 
-    def forward(self, x, residual=None):
-        """``activation(x @ W.T + bias) + residual``"""
-        return linear(x, self.plan, residual, self.out_features, self.activation, True)
+    def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
+        """``activation(x @ W.T + bias) + residual``
+
+        x: (*, in_features). residual: (*, out_features). Both in the plan's dtype, on its device.
+        """
+        plan = self._buffers["plan"]
+        if not goes_straight(x, residual):
+            return linear(x, plan, residual, self.out_features, self.activation, True)
+        entry = self._ready
+        if entry is None or entry.tensor() is not plan:
+            entry = self._ready = ready(plan)
+        return run(entry, x, residual, self.out_features, self.activation, True)
 
     @property
-    def weight(self):
+    def weight(self) -> torch.Tensor:
         """Empty, with the dtype and device of the plan: for code that asks a layer for those."""
         return torch.empty(0, dtype=torch_dtypes[self.dtype], device=self.plan.device)
 
-    def explain(self):
+    def explain(self) -> dict[str, Any]:
         """What was decided for this layer and why: one entry of `cross_sparse.explain`."""
         return json.loads(_core.Plan.from_array(self.plan.cpu())._explain_json())["layers"][0]
 

@@ -11,7 +11,7 @@ import weakref
 import torch
 
 from .. import _core
-from ._workspace import workspace
+from ._workspace import current_stream, workspace
 
 _library = torch.library.Library("cross_sparse", "DEF")
 _library.define(
@@ -22,26 +22,33 @@ _library.define(
 torch_dtypes = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
-class _Ready:
-    """A plan tensor's session, with what every call needs at hand."""
+class Ready:
+    """A plan tensor's session, with what every call needs at hand. Copies of what holds one start without."""
 
-    __slots__ = ("bytes", "cols", "dtype", "plan_dtype", "session", "tensor")
+    __slots__ = ("bytes", "cols", "device", "dtype", "plan_dtype", "session", "tensor")
 
     def __init__(self, tensor):
         here = tensor.detach()
         plan = _core.Plan.from_array(here.cpu())
         if plan.device != tensor.device.type:
-            raise _core.UsageError(f"layer {plan.layers[0]['name']} was compiled for {plan.device}, but its plan lies on "
-                                   f"{tensor.device}; sparsify the model on the device that is to run it")
+            raise _core.UsageError(f"layer {plan.layers[0]['name']} was compiled for {plan.device}, but its plan lies "
+                                   f"on {tensor.device}; sparsify the model on the device that is to run it")
         if plan.device == "cuda":
             self.session = _core.CudaSession.of_image(here.cpu(), tensor.device.index, tensor.data_ptr())
         else:
             self.session = _core.CpuSession(plan, torch.get_num_threads())
         self.tensor = weakref.ref(tensor)
+        self.device = tensor.get_device()  # -1 for the CPU
         self.cols = plan.layers[0]["cols"]
         self.plan_dtype = plan.dtype
         self.dtype = torch_dtypes[plan.dtype]
         self.bytes = {}  # tokens -> bytes of workspace
+
+    def __deepcopy__(self, memo):
+        return None
+
+    def __reduce__(self):
+        return type(None), ()
 
     def workspace_bytes(self, tokens):
         known = self.bytes.get(tokens)
@@ -50,17 +57,17 @@ class _Ready:
         return known
 
 
-_sessions: dict[int, _Ready] = {}
+_sessions: dict[int, Ready] = {}
 atexit.register(_sessions.clear)  # sessions end before the interpreter does
 
 
-def _ready(plan):
+def ready(plan):
     """The session of a plan tensor. An entry is good while the tensor that it was made from lives: another tensor at
     that address is then a view of the same storage."""
     address = plan.data_ptr()
     entry = _sessions.get(address)
     if entry is None or entry.tensor() is None:
-        entry = _Ready(plan)
+        entry = Ready(plan)
         _sessions[address] = entry
         weakref.finalize(plan, _forget, address)
     return entry
@@ -72,53 +79,54 @@ def _forget(address):
         del _sessions[address]
 
 
-def _arguments(entry, x, residual, rows):
-    """x and residual as kernels take them, and a place for the result."""
+def run(entry, x, residual, rows, activation, bias):
+    """What the operator computes, on plain tensors."""
+    if x.get_device() != entry.device:
+        raise _core.UsageError(f"x is on {x.device} and the layer's plan on {entry.tensor().device}")
     if x.dtype != entry.dtype or x.shape[-1] != entry.cols:
         raise _core.UsageError(
             f"x is {str(x.dtype).removeprefix('torch.')} with {x.shape[-1]} features; this layer was compiled for "
             f"{entry.plan_dtype} and {entry.cols}")
     y = x.new_empty((*x.shape[:-1], rows))
+    x = x.contiguous()
     if residual is not None:
         if residual.shape != y.shape or residual.dtype != y.dtype or residual.device != y.device:
             raise _core.UsageError(
                 f"residual has shape {tuple(residual.shape)}, type {residual.dtype} on {residual.device}; the result "
                 f"{tuple(y.shape)}, {y.dtype} on {y.device}")
         residual = residual.contiguous()
-    return x.contiguous(), y, residual
-
-
-@torch.library.impl(_library, "linear", "CPU")
-def _linear_cpu(x, plan, residual, rows, activation, bias):
-    entry = _ready(plan)
-    x, y, residual = _arguments(entry, x, residual, rows)
     tokens = x.numel() // entry.cols
-    if tokens:
+    if not tokens:
+        return y
+    if entry.device < 0:
         entry.session.run_at(0, x.data_ptr(), y.data_ptr(), tokens, 0 if residual is None else residual.data_ptr(),
                              activation, bias)
+    elif torch.cuda.current_device() == entry.device:
+        _run_on_gpu(entry, x, y, tokens, residual, activation, bias)
+    else:
+        with torch.cuda.device(entry.device):
+            _run_on_gpu(entry, x, y, tokens, residual, activation, bias)
     return y
 
 
-@torch.library.impl(_library, "linear", "CUDA")
-def _linear_cuda(x, plan, residual, rows, activation, bias):
-    if x.device != plan.device:
-        raise _core.UsageError(f"x is on {x.device} and the layer's plan on {plan.device}")
-    entry = _ready(plan)
-    x, y, residual = _arguments(entry, x, residual, rows)
+def _run_on_gpu(entry, x, y, tokens, residual, activation, bias):
     # Kernels load 16 bytes at a time.
     if x.data_ptr() % 16:
         x = x.clone()
     if residual is not None and residual.data_ptr() % 16:
         residual = residual.clone()
-    tokens = x.numel() // entry.cols
-    if tokens:
-        with torch.cuda.device(x.device):
-            stream = torch.cuda.current_stream().cuda_stream
-            size = entry.workspace_bytes(tokens)
-            entry.session.run_at(0, x.data_ptr(), y.data_ptr(), tokens,
-                                 0 if residual is None else residual.data_ptr(), activation, bias,
-                                 workspace(entry.session, size, stream), size, stream)
-    return y
+    stream = current_stream(entry.device)
+    size = entry.workspace_bytes(tokens)
+    entry.session.run_at(0, x.data_ptr(), y.data_ptr(), tokens, 0 if residual is None else residual.data_ptr(),
+                         activation, bias, workspace(entry.session, size, entry.device, stream), size, stream)
+
+
+def _linear(x, plan, residual, rows, activation, bias):
+    return run(ready(plan), x, residual, rows, activation, bias)
+
+
+torch.library.impl(_library, "linear", "CPU")(_linear)
+torch.library.impl(_library, "linear", "CUDA")(_linear)
 
 
 @torch.library.register_fake("cross_sparse::linear", lib=_library)
@@ -134,3 +142,27 @@ def _no_backward(context, grad):
 torch.library.register_autograd("cross_sparse::linear", _no_backward, lib=_library)
 
 linear = torch.ops.cross_sparse.linear.default
+
+
+def _observers():
+    """Functions that are false while nothing watches or transforms what runs: modes, functorch, tracing, the profiler.
+    None where this PyTorch has them under other names."""
+    try:
+        return (torch._C._len_torch_dispatch_stack, torch._C._len_torch_function_stack,
+                torch._C._functorch.peek_interpreter_stack, torch._C._get_tracing_state,
+                torch.autograd._profiler_enabled)
+    except AttributeError:
+        return None
+
+
+_dispatch_modes, _function_modes, _transforms, _traced, _profiled = _observers() or (lambda: True,) * 5
+
+
+def goes_straight(x, residual):
+    """Whether a call may skip PyTorch's dispatcher, which costs a small layer as much as its product: eager, nothing
+    watches, and no gradient is asked for."""
+    if torch.compiler.is_compiling() or type(x) is not torch.Tensor or not (x.is_cpu or x.is_cuda):
+        return False
+    if _dispatch_modes() or _function_modes() or _transforms() or _traced() or _profiled():
+        return False
+    return not torch.is_grad_enabled() or not (x.requires_grad or (residual is not None and residual.requires_grad))

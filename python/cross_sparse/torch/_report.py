@@ -1,6 +1,9 @@
 """What was done to a model, layer by layer, for people and as data."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import Any
 
 
 @dataclasses.dataclass
@@ -15,9 +18,9 @@ class Decision:
     dense_predicted_us: float | None
     dense_measured_us: float | None
     speedup: float | None  #: dense time over ours; of measured times where there are any
-    rejected: dict  #: other candidates -> why not
+    rejected: dict[str, str]  #: other candidates -> why not
 
-    def __str__(self):
+    def __str__(self) -> str:
         ours, dense, how = self.measured_us, self.dense_measured_us, "measured"
         if ours is None or dense is None:
             ours, dense, how = self.predicted_us, self.dense_predicted_us, "predicted"
@@ -32,24 +35,24 @@ class LayerReport:
     """One layer, or several that were fused: what became of it, and why."""
 
     name: str
-    shape: tuple  #: (outputs, inputs)
+    shape: tuple[int, ...]  #: (outputs, inputs)
     replaced: bool
     reason: str
-    parts: tuple = ()  #: names of the layers fused into one, () for a single layer
+    parts: tuple[str, ...] = ()  #: names of the layers fused into one, () for a single layer
     activation: str = "none"  #: computed with the product
     sparsity: float | None = None  #: None for a layer that was not looked at
     structure: str = ""  #: of the mask: "uniform", "varies by row", "2:4", ...
-    formats: dict = dataclasses.field(default_factory=dict)  #: format -> share of the weight's area
-    decisions: list = dataclasses.field(default_factory=list)  #: one `Decision` per token count
+    formats: dict[str, float] = dataclasses.field(default_factory=dict)  #: format -> share of the weight's area
+    decisions: list[Decision] = dataclasses.field(default_factory=list)  #: one `Decision` per token count
     dense_bytes: int = 0
     packed_bytes: int = 0
 
     @property
-    def speedups(self):
+    def speedups(self) -> dict[int, float | None]:
         """tokens -> dense time over ours"""
         return {decision.tokens: decision.speedup for decision in self.decisions}
 
-    def describe(self, plan, explained):
+    def describe(self, plan: Any, explained: dict[str, Any]) -> None:
         """Fills in what a `cross_sparse.Plan` of one layer, and its explanation, say."""
         layer = explained["layers"][0]
         self.structure = layer["structure"]
@@ -61,7 +64,7 @@ class LayerReport:
             rejected = {other["name"]: other["reason"] for other in entry["rejected"]}
             self.decisions.append(Decision(entry["tokens"], entry["kernel"], entry["dense"], rejected=rejected, **times))
 
-    def __str__(self):
+    def __str__(self) -> str:
         text = "sparse" if self.replaced else "dense "
         text += "        " if self.sparsity is None else f" {100 * self.sparsity:5.1f} %"
         text += f"  {self.name} {tuple(self.shape)}"
@@ -77,17 +80,17 @@ class LayerReport:
 class Report:
     """`layers`: one `LayerReport` per linear layer of the model, those left dense included."""
 
-    layers: list = dataclasses.field(default_factory=list)
+    layers: list[LayerReport] = dataclasses.field(default_factory=list)
 
     @property
-    def replaced(self):
+    def replaced(self) -> list[LayerReport]:
         return [layer for layer in self.layers if layer.replaced]
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Plain values all the way down, for JSON."""
         return dataclasses.asdict(self)
 
-    def __str__(self):
+    def __str__(self) -> str:
         count = sum(len(layer.parts) or 1 for layer in self.layers)
         replaced = sum(len(layer.parts) or 1 for layer in self.replaced)
         head = (f"{replaced} of {count} layers replaced, {sum(layer.dense_bytes for layer in self.replaced) / 1e6:.1f} -> "

@@ -1,6 +1,11 @@
 """Replacing the linear layers of a model."""
 
+from __future__ import annotations
+
 import fnmatch
+import os
+from collections.abc import Iterable
+from typing import TypeVar
 
 import torch
 
@@ -17,8 +22,13 @@ _plan_dtypes = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "f
 _alike = 0.1
 
 
-def sparsify(model, tokens=(1, 512), dtype=None, *, include=(), exclude=(), threads=None, least_sparsity=0.3,
-             keep_dense=True, fuse=True, measure=True, profile=None, progress=None):
+M = TypeVar("M", bound=torch.nn.Module)
+
+
+def sparsify(model: M, tokens: Iterable[int] = (1, 512), dtype: torch.dtype | None = None, *,
+             include: str | Iterable[str] = (), exclude: str | Iterable[str] = (), threads: int | None = None,
+             least_sparsity: float = 0.3, keep_dense: bool = True, fuse: bool = True, measure: bool = True,
+             profile: str | os.PathLike[str] | None = None, progress: bool | None = None) -> M:
     """Replace the pruned linear layers of a model by compiled ones, in place.
 
     `nn.Linear`, GPT-2's ``Conv1D`` and 1x1 `nn.Conv2d` are understood, with zeros that are plain, from
@@ -65,7 +75,7 @@ def sparsify(model, tokens=(1, 512), dtype=None, *, include=(), exclude=(), thre
     return model
 
 
-def report(model):
+def report(model: torch.nn.Module) -> Report:
     """What `sparsify` did to a model: printable, and data.
 
     Returns:

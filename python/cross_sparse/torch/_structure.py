@@ -23,10 +23,17 @@ def weight_of(module, kind):
     # torch.nn.utils.prune computes `weight` in a hook before forward: it may be stale now. A mask leaves -0.0 where it
     # met a negative weight, which to CROSS is a kept value.
     weight = module.weight_orig * module.weight_mask if hasattr(module, "weight_mask") else module.weight
-    weight = torch.where(weight == 0, 0, weight.detach())
+    weight = _strided(weight.detach())
+    weight = torch.where(weight == 0, 0, weight)
     if kind == "conv2d":
         weight = weight[:, :, 0, 0]
     return (weight.t() if kind == "conv1d" else weight).contiguous()
+
+
+def _strided(weight):
+    """A weight that PyTorch holds in a sparse layout, or as to_sparse_semi_structured makes them, with its zeros."""
+    semi_structured = getattr(torch.sparse, "SparseSemiStructuredTensor", ())
+    return weight.to_dense() if weight.layout != torch.strided or isinstance(weight, semi_structured) else weight
 
 
 def split(name):

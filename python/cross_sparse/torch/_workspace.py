@@ -17,9 +17,13 @@ atexit.register(_retired.clear)
 atexit.register(_memory.clear)
 
 
-def workspace(session, size, stream):
-    """Address of at least `size` bytes on the current GPU, prepared."""
-    device = torch.cuda.current_device()
+# PyTorch's own compilers ask for a stream's handle in this way; the public one makes an object first.
+current_stream = getattr(torch._C, "_cuda_getCurrentRawStream",
+                         lambda device: torch.cuda.current_stream(device).cuda_stream)
+
+
+def workspace(session, size, device, stream):
+    """Address of at least `size` bytes on the current GPU, `device`, prepared."""
     if torch.cuda.is_current_stream_capturing():
         there = _memory.get((device, "graph"))
         if there is None or there.bytes < size:
