@@ -149,10 +149,11 @@ void run(const Options& options) {
                       threads_for(plan, options.flags.options.threads), options.common);
     return;
   }
+  check_bench_model_flags(plan, options.model);
   if (options.model.given())
-    throw UsageError("--sentences, --length, --prompt and --generate are for whole models; " +
-                     std::string(plan.model ? "--layers-only, --layer and --tokens measure layers"
-                                            : "the plan holds layers alone"));
+    throw UsageError(
+        "--sentences, --length, --prompt and --generate are for whole models; --layers-only, --layer and "
+        "--tokens measure layers");
   if (!options.layers.empty()) plan = only_layers(plan, options.layers);
   bench_options.threads = threads_for(plan, options.flags.options.threads);
   BenchReport report;

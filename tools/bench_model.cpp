@@ -5,8 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "console.h"
-#include "cross/bench_decoder.h"
-#include "cross/bench_model.h"
 #include "cross/decoder.h"
 #include "cross/error.h"
 #include "progress.h"
@@ -125,7 +123,7 @@ json phase_json(const DecoderPhase& p) {
 
 }  // namespace
 
-static json json_of(const DecoderBenchReport& r) {
+json json_of(const DecoderBenchReport& r) {
   return {{"device", r.device},
           {"architecture", r.architecture},
           {"dtype", r.dtype},
@@ -143,14 +141,10 @@ namespace {
 /// Measures by `run` with a bar on stderr, and prints.
 template <class Options, class Run>
 void measure_and_print(Options options, const Run& run, const CommonOptions& common) {
-  const auto measured = [&] {
-    Progress progress("bench", common.quiet);
-    options.on_step = [&](std::size_t done, std::size_t total, std::string_view what) {
-      progress.step(done, total, what);
-    };
+  const auto report = with_progress("bench", common.quiet, [&](auto on_step) {
+    options.on_step = on_step;
     return run(options);
-  };
-  const auto report = measured();
+  });
   if (common.json)
     print_json(json_of(report));
   else
@@ -169,30 +163,51 @@ void add_bench_model_flags(CLI::App& command, BenchModelFlags& flags) {
       ->type_name("N");
 }
 
-void bench_whole_model(const Plan& plan, const BenchModelFlags& flags, const std::string& baseline,
-                       double seconds, int threads, const CommonOptions& common) {
-  if (model_kind(plan) == ModelKind::decoder) {
-    if (flags.sentences != 0 || flags.length != 0)
-      throw UsageError("--sentences and --length are for encoders; --prompt and --generate for decoders");
-    DecoderBenchOptions options;
-    if (flags.prompt != 0) options.prompt = flags.prompt;
-    if (flags.generate != 0) options.generate = flags.generate;
-    if (seconds > 0) options.seconds = seconds;
-    options.threads = threads;
-    options.baseline = baseline;
-    return measure_and_print(
-        options, [&](const DecoderBenchOptions& with) { return bench_decoder(plan, with); }, common);
-  }
-  if (flags.prompt != 0 || flags.generate != 0)
+void check_bench_model_flags(const Plan& plan, const BenchModelFlags& flags) {
+  if (!flags.given()) return;
+  if (!plan.model)
+    throw UsageError(
+        "--sentences, --length, --prompt and --generate are for whole models; the plan holds layers alone");
+  const bool decoder = model_kind(plan) == ModelKind::decoder;
+  if (decoder && (flags.sentences != 0 || flags.length != 0))
+    throw UsageError("--sentences and --length are for encoders; --prompt and --generate for decoders");
+  if (!decoder && (flags.prompt != 0 || flags.generate != 0))
     throw UsageError("--prompt and --generate are for decoders; --sentences and --length for encoders");
+}
+
+ModelBenchOptions encoder_bench_options(const BenchModelFlags& flags, const std::string& baseline,
+                                        double seconds, int threads) {
   ModelBenchOptions options;
   if (flags.sentences != 0) options.sentences = flags.sentences;
   if (flags.length != 0) options.length = flags.length;
   if (seconds > 0) options.seconds = seconds;
   options.threads = threads;
   options.baseline = baseline;
-  measure_and_print(
-      options, [&](const ModelBenchOptions& with) { return bench_model(plan, with); }, common);
+  return options;
+}
+
+DecoderBenchOptions decoder_bench_options(const BenchModelFlags& flags, const std::string& baseline,
+                                          double seconds, int threads) {
+  DecoderBenchOptions options;
+  if (flags.prompt != 0) options.prompt = flags.prompt;
+  if (flags.generate != 0) options.generate = flags.generate;
+  if (seconds > 0) options.seconds = seconds;
+  options.threads = threads;
+  options.baseline = baseline;
+  return options;
+}
+
+void bench_whole_model(const Plan& plan, const BenchModelFlags& flags, const std::string& baseline,
+                       double seconds, int threads, const CommonOptions& common) {
+  check_bench_model_flags(plan, flags);
+  if (model_kind(plan) == ModelKind::decoder)
+    measure_and_print(
+        decoder_bench_options(flags, baseline, seconds, threads),
+        [&](const DecoderBenchOptions& with) { return bench_decoder(plan, with); }, common);
+  else
+    measure_and_print(
+        encoder_bench_options(flags, baseline, seconds, threads),
+        [&](const ModelBenchOptions& with) { return bench_model(plan, with); }, common);
 }
 
 }  // namespace cross::cli

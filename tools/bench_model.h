@@ -4,6 +4,8 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
+#include "cross/bench_decoder.h"
+#include "cross/bench_model.h"
 #include "cross/plan.h"
 #include "options.h"
 
@@ -17,6 +19,15 @@ struct BenchModelFlags {
 
 /// --sentences and --length, --prompt and --generate.
 void add_bench_model_flags(CLI::App& command, BenchModelFlags& flags);
+
+/// UsageError if a flag is for another kind of plan.
+void check_bench_model_flags(const Plan& plan, const BenchModelFlags& flags);
+
+/// What the flags ask for; `seconds` 0 is the default.
+ModelBenchOptions encoder_bench_options(const BenchModelFlags& flags, const std::string& baseline,
+                                        double seconds, int threads);
+DecoderBenchOptions decoder_bench_options(const BenchModelFlags& flags, const std::string& baseline,
+                                          double seconds, int threads);
 
 /// Measures and prints; `seconds` 0 is the default.
 void bench_whole_model(const Plan& plan, const BenchModelFlags& flags, const std::string& baseline,

@@ -100,13 +100,6 @@ std::string report_text(const DecoderEvaluation& e) {
                      table.text());
 }
 
-template <class Evaluate>
-auto with_progress(const Options& options, Evaluate&& evaluate_with) {
-  Progress progress("eval", options.common.quiet);
-  return evaluate_with(
-      [&](std::size_t done, std::size_t total, std::string_view what) { progress.step(done, total, what); });
-}
-
 template <class Result>
 void report(const Options& options, const Result& result) {
   if (options.common.json)
@@ -124,7 +117,7 @@ void run_encoder(const Options& options, const Plan& plan, const Model& referenc
   EvaluateOptions with;
   with.threads = threads_for(plan, options.threads);
   with.batch = static_cast<std::size_t>(options.batch);
-  report(options, with_progress(options, [&](auto on_step) {
+  report(options, with_progress("eval", options.common.quiet, [&](auto on_step) {
            with.on_step = on_step;
            return evaluate(plan, reference, texts, with);
          }));
@@ -136,7 +129,7 @@ void run_decoder(const Options& options, const Plan& plan, const Model& referenc
   with.threads = threads_for(plan, options.threads);
   with.window = options.window;
   with.stride = options.stride;
-  report(options, with_progress(options, [&](auto on_step) {
+  report(options, with_progress("eval", options.common.quiet, [&](auto on_step) {
            with.on_step = on_step;
            return evaluate_decoder(plan, reference, text, with);
          }));

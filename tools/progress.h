@@ -38,4 +38,12 @@ class Progress {
   std::thread first_;  ///< draws once after a second, so that a long first step is not silent
 };
 
+/// work(on_step) with a bar for what it does step by step.
+template <class Work>
+auto with_progress(std::string label, bool quiet, Work&& work) {
+  Progress progress(std::move(label), quiet);
+  return work(
+      [&](std::size_t done, std::size_t total, std::string_view what) { progress.step(done, total, what); });
+}
+
 }  // namespace cross::cli

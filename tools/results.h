@@ -4,6 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "cross/bench.h"
+#include "cross/bench_decoder.h"
 #include "cross/bench_model.h"
 #include "cross/evaluate.h"
 #include "cross/evaluate_decoder.h"
@@ -12,6 +13,7 @@ namespace cross::cli {
 
 nlohmann::ordered_json json_of(const BenchReport& report);
 nlohmann::ordered_json json_of(const ModelBenchReport& report);
+nlohmann::ordered_json json_of(const DecoderBenchReport& report);
 nlohmann::ordered_json json_of(const Evaluation& evaluation);
 nlohmann::ordered_json json_of(const DecoderEvaluation& evaluation);
 

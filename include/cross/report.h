@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "cross/bench.h"
+#include "cross/bench_decoder.h"
 #include "cross/bench_model.h"
 #include "cross/evaluate.h"
+#include "cross/evaluate_decoder.h"
 #include "cross/explain.h"
 #include "cross/plan.h"
 
@@ -59,9 +61,11 @@ struct LayerReport {
 
 /// What was measured beside the plan; all of it optional.
 struct ReportEvidence {
-  std::optional<Evaluation> quality;
-  std::optional<ModelBenchReport> model;
-  std::optional<BenchReport> layers;
+  std::optional<Evaluation> quality;                 ///< of an encoder
+  std::optional<DecoderEvaluation> decoder_quality;  ///< of a decoder
+  std::optional<ModelBenchReport> model;             ///< a whole encoder
+  std::optional<DecoderBenchReport> decoder;         ///< a whole decoder
+  std::optional<BenchReport> layers;                 ///< of a plan of layers
 };
 
 struct Report {

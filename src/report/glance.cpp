@@ -1,4 +1,4 @@
-// The head of the page, and the whole model.
+// The head of the page: name, and the few numbers that matter most.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -54,6 +54,25 @@ Tile speed_tile(const Report& report) {
   return tile;
 }
 
+Tile phase_tile(const std::string& label, const DecoderPhase& phase, const std::string& what) {
+  return {label,
+          ratio(phase.speedup),
+          "as fast",
+          {fmt::format("{:.1f} → {:.1f} tokens/s, {}", phase.dense_tokens_per_s(), phase.cross_tokens_per_s(),
+                       what),
+           "against the same weights through " + phase.baseline}};
+}
+
+Tile decode_tile(const DecoderBenchReport& bench) {
+  return phase_tile("Whole model, decode", bench.decode,
+                    "one by one after a prompt of " + tokens(bench.prefill.tokens));
+}
+
+Tile prefill_tile(const DecoderBenchReport& bench) {
+  return phase_tile("Whole model, prefill", bench.prefill,
+                    fmt::format("a prompt of {} at once", tokens(bench.prefill.tokens)));
+}
+
 Tile size_tile(const Report& report) {
   Tile tile{"Size", bytes_text(report.bytes_plan), "", {}};
   tile.notes.push_back(fmt::format("from {} dense in {}: {}", bytes_text(report.bytes_dense),
@@ -88,59 +107,14 @@ Tile quality_tile(const Evaluation& quality) {
        fmt::format("{} sentences, {} pairs", quality.sentences, quality.pairs)}};
 }
 
-void write_parts(Markup& out, const ModelBenchReport& bench) {
-  double dense = 0, cross = 0, most = 0;
-  for (const ModelBenchPart& part : bench.parts) {
-    dense += part.dense_seconds;
-    cross += part.cross_seconds;
-    most = std::max({most, part.dense_seconds, part.cross_seconds});
-  }
-  open_table(out, "parts", "Time of one batch by part of the model, dense above, plan below");
-  write_headings(out, {"Part", "#Dense", "#Plan", "#Speed-up", "Dense and plan"});
-  out.open("tbody");
-  const auto row = [&](const std::string& name, double before, double after, double longest, bool product) {
-    out.inside("tr", {}, [&] {
-      out.element("th", {{"scope", "row"}}, name);
-      write_number(out, microseconds(before * 1e6), before);
-      write_number(out, microseconds(after * 1e6), after);
-      write_number(out, product && after > 0 ? ratio(before / after) : "", after > 0 ? before / after : 0);
-      out.inside("td", {{"class", "bars"}}, [&] {
-        write_bar(out, before / longest, "var(--s6)");
-        write_bar(out, after / longest, "var(--s0)");
-      });
-    });
-  };
-  for (const ModelBenchPart& part : bench.parts)
-    row(part.name, part.dense_seconds, part.cross_seconds, most, part.product);
-  out.close();
-  // Without a speed-up: that of the whole is a median of ratios, and stands above.
-  out.inside("tfoot", {}, [&] { row("all parts", dense, cross, std::max(dense, cross), false); });
-  close_table(out);
-}
-
-void write_quality(Markup& out, const Evaluation& quality) {
-  open_table(out, "facts", "From text to embeddings, and what the embeddings are worth");
-  write_headings(out, {"", "#Reference, dense, fp32", "#Plan"});
-  out.inside("tbody", {}, [&] {
-    const auto row = [&](const std::string& name, const std::string& before, const std::string& after) {
-      out.inside("tr", {}, [&] {
-        out.element("th", {{"scope", "row"}}, name);
-        out.element("td", {{"class", "n"}}, before);
-        out.element("td", {{"class", "n"}}, after);
-      });
-    };
-    row("Sentences per second", fmt::format("{:.0f}", quality.reference_sentences_per_s),
-        fmt::format("{:.0f} ({})", quality.plan_sentences_per_s,
-                    ratio(quality.plan_sentences_per_s / quality.reference_sentences_per_s)));
-    row("Size", bytes_text(quality.bytes_reference),
-        fmt::format("{} ({})", bytes_text(quality.bytes_plan),
-                    size_change(quality.bytes_reference, quality.bytes_plan)));
-    row("Rank correlation of pair cosines", "1",
-        std::isfinite(quality.rank_correlation) ? fmt::format("{:.4f}", quality.rank_correlation) : "–");
-    row("Cosine of a sentence's two embeddings", "1",
-        fmt::format("mean {:.4f}, least {:.4f}", quality.mean_cosine, quality.least_cosine));
-  });
-  close_table(out);
+Tile quality_tile(const DecoderEvaluation& quality) {
+  Tile tile{"Quality: perplexity", perplexity(quality.plan.perplexity), "", {}};
+  tile.notes.push_back(fmt::format("the dense model's is {}: {}; lower is better",
+                                   perplexity(quality.reference.perplexity),
+                                   ratio(quality.plan.perplexity / quality.reference.perplexity)));
+  tile.notes.push_back(
+      fmt::format("{}, windows of {} every {}", tokens(quality.tokens), quality.window, quality.stride));
+  return tile;
 }
 
 }  // namespace
@@ -164,41 +138,18 @@ void write_glance(Page& page) {
       out.text(", " + workers);
     });
     out.inside("dl", {{"class", "tiles"}}, [&] {
-      write_tile(out, speed_tile(report));
+      if (const auto& bench = report.evidence.decoder) {
+        write_tile(out, decode_tile(*bench));
+        write_tile(out, prefill_tile(*bench));
+      } else {
+        write_tile(out, speed_tile(report));
+      }
       write_tile(out, size_tile(report));
       write_tile(out, sparsity_tile(report));
       if (report.evidence.quality) write_tile(out, quality_tile(*report.evidence.quality));
+      if (report.evidence.decoder_quality) write_tile(out, quality_tile(*report.evidence.decoder_quality));
     });
   });
-}
-
-void write_whole_model(Page& page) {
-  const ReportEvidence& evidence = page.report.evidence;
-  Markup& out = page.out;
-  if (const auto& bench = evidence.model) {
-    open_section(
-        out, "whole-model", "The whole model",
-        fmt::format("{} as fast: the median of {} pairs of runs, spread {:.0f} %. {} of the plan's time goes "
-                    "into what is no weight product and runs the same code on both sides. The two sides' "
-                    "embeddings have cosine {:.6f} or more. Measured on {}.",
-                    ratio(bench->speedup), bench->repetitions, 100 * bench->spread,
-                    percent(bench->other_share()), bench->least_cosine, bench->device));
-    write_parts(out, *bench);
-    out.close();
-  }
-  if (evidence.quality) {
-    open_section(
-        out, "quality", "What pruning cost",
-        fmt::format("The plan's embeddings of {} sentences beside those of the model before pruning.",
-                    evidence.quality->sentences));
-    write_quality(out, *evidence.quality);
-    out.close();
-  } else if (!page.report.architecture.empty()) {
-    open_section(out, "quality", "What pruning cost",
-                 "Not measured. `cross report PLAN --reference MODEL --text FILE` compares with the model "
-                 "before pruning.");
-    out.close();
-  }
 }
 
 }  // namespace cross::report

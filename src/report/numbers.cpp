@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 namespace cross::report {
 
-std::string ratio(double value) { return value > 0 ? fmt::format("{:.2f}×", value) : "–"; }
+std::string ratio(double value) {
+  return value > 0 && std::isfinite(value) ? fmt::format("{:.2f}×", value) : "–";
+}
 
 std::string microseconds(double value) {
   if (!(value > 0)) return "–";
@@ -29,6 +33,8 @@ std::string count(double value) {
 }
 
 std::string tokens(std::int64_t value) { return fmt::format("{} token{}", value, value == 1 ? "" : "s"); }
+
+std::string perplexity(double value) { return std::isfinite(value) ? fmt::format("{:.4g}", value) : "–"; }
 
 std::string size_change(std::uint64_t before, std::uint64_t after) {
   if (before == 0 || after == 0) return "";

@@ -13,6 +13,9 @@ std::string percent(double share);       ///< "79.9 %"
 std::string count(double value);         ///< "10.6 million", "24"
 std::string tokens(std::int64_t value);  ///< "1 token", "128 tokens"
 
+/// "12.3"; "–" for what is no finite number: logits that overflow predict nothing.
+std::string perplexity(double value);
+
 /// "1.53× smaller", "1.20× larger", "the same"; empty if one side is not known.
 std::string size_change(std::uint64_t before, std::uint64_t after);
 

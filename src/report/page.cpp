@@ -92,6 +92,7 @@ std::string page_of(const Report& report) {
       out.inside("main", {}, [&] {
         write_glance(page);
         write_whole_model(page);
+        write_quality(page);
         write_layer_table(page);
         write_heat_maps(page);
         write_storage(page);

@@ -30,8 +30,10 @@ void write_left_out(Markup& out, std::size_t layers, std::size_t written, const 
 
 /// Name, and the few numbers that matter most.
 void write_glance(Page& page);
-/// The whole model, part by part, dense beside plan; quality.
+/// The whole model, part by part, dense beside plan; of a decoder, prefill and decode apart.
 void write_whole_model(Page& page);
+/// What pruning cost.
+void write_quality(Page& page);
 /// All layers in one table: size, speed-up, kernel.
 void write_layer_table(Page& page);
 /// Heat maps of all layers.

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "cli/run_cross.h"
 #include "model/fixtures.h"
 #include "prune/models.h"
@@ -51,10 +53,37 @@ TEST_F(ReportCommand, OfAModelPlan) {
 }
 
 TEST_F(ReportCommand, OfADecoder) {
-  done({"compile", fixture("tiny_story").string(), "-o", path("d.plan"), "--tokens", "1,16", "--no-measure"});
+  const auto story = fixture("tiny_story").string();
+  const auto facts = nlohmann::json::parse(read_file(fixture("tiny_story.json")));
+  const std::string text = folder_.folder().write("story.txt", facts["text"].get<std::string>()).string();
+  done({"compile", story, "-o", path("d.plan"), "--tokens", "1,16", "--no-measure"});
+  const std::vector<std::string> report = {"report", path("d.plan"), "--reference", story, "--text",
+                                           text,     "--bench",      "--prompt",    "9",   "--generate",
+                                           "2",      "--seconds",    "0.01"};
+  auto to_page = report;
+  to_page.insert(to_page.end(), {"-o", path("r.html")});
+  EXPECT_THAT(done(to_page).out, AllOf(HasSubstr("prefill "), HasSubstr("decode "), HasSubstr("tokens/s"),
+                                       HasSubstr("perplexity ")));
+  const std::string page = read_file(path("r.html"));
+  EXPECT_EQ(ill_formed(page), "");
+  EXPECT_THAT(
+      page, AllOf(HasSubstr("Prefill: a prompt of 9 tokens"), HasSubstr("Decode: 2 tokens after the prompt"),
+                  HasSubstr("gate and up"), HasSubstr("Quality: perplexity")));
+  auto to_json = report;
+  to_json.emplace_back("--json");
+  const auto json = done(to_json).json();
+  const auto perplexity = [&](const char* side) { return json["quality"][side]["perplexity"].get<double>(); };
+  EXPECT_NEAR(std::log(perplexity("plan")), std::log(perplexity("reference")), 1e-4);  // nothing was pruned
+  EXPECT_GT(json["model"]["decode"]["speedup"], 0);
+  EXPECT_EQ(json["model"]["prefill"]["tokens"], 9);
+
   done({"report", path("d.plan"), "-o", path("r.html")});
-  EXPECT_EQ(ill_formed(read_file(path("r.html"))), "");
-  expect({"report", path("d.plan"), "-o", path("q.html"), "--bench"}, 2, {"a decoder", "cross eval"});
+  EXPECT_THAT(read_file(path("r.html")), HasSubstr("Not measured"));
+  expect({"report", path("d.plan"), "-o", path("q.html"), "--bench", "--sentences", "3"}, 2,
+         {"--sentences", "--prompt"});
+  expect({"report", path("d.plan"), "-o", path("q.html"), "--prompt", "3"}, 2, {"--bench"});
+  expect({"report", path("d.plan"), "-o", path("q.html"), "--reference", tiny_bert(), "--text", text}, 2,
+         {"BertModel", "only a decoder"});
 }
 
 TEST_F(ReportCommand, TheNumbers) {
@@ -115,6 +144,7 @@ TEST_F(ReportCommand, OptionsOfBenchWithoutBench) {
   const std::string plan = folder_.compile_tiny();
   expect({"report", plan, "-o", path("r.html"), "--seconds", "1"}, 2, {"--bench"});
   expect({"report", plan, "-o", path("r.html"), "--baseline", "onednn"}, 2, {"--bench"});
+  expect({"report", plan, "-o", path("r.html"), "--bench", "--prompt", "9"}, 2, {"--prompt", "layers alone"});
   expect({"report", plan, "-o", path("r.html"), "--bench", "--baseline", "mkl"}, 2, {"mkl", "onednn"});
   expect({"report", plan, "-o", path("r.html"), "--bench", "--seconds", "-1"}, 2, {"--seconds -1"});
 }

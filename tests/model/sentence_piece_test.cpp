@@ -114,6 +114,8 @@ TEST_F(SentencePieces, that_are_damaged_are_refused) {
   testing::expect_refused<InputError>([] { make_sentence_piece("not a model", {}, "t.model"); },
                                       {"t.model", "no SentencePiece model"});
   testing::expect_refused<InputError>([] { make_sentence_piece("", {}, "t.model"); }, {"t.model"});
+  testing::expect_refused<InputError>([] { make_sentence_piece("IQ== 0\nIg== 1\n", {}, "t.model"); },
+                                      {"t.model", "tiktoken", "tokenizer.json"});
   const std::string whole = llama_file();
   for (std::size_t size = 1; size < whole.size(); size += 997)
     testing::expect_refused<InputError>([&] { make_sentence_piece(whole.substr(0, size), {}, "t.model"); },

@@ -1,6 +1,6 @@
 """Opens the report's page in headless Chromium: does it show, run, stay silent, and ask for nothing?
 
-    browser_check.py PROGRAM      PROGRAM FILE writes the page
+    browser_check.py PROGRAM      PROGRAM ENCODER DECODER writes two pages
 
 Exit code 77 where there is no browser, with the reason: ctest counts that as skipped.
 """
@@ -126,12 +126,20 @@ document.title = JSON.stringify({
 </script></body>"""
 
 
+# What each page shows of its whole model.
+SECTIONS = {"encoder": ("The whole model", "Quality: rank correlation"),
+            "decoder": ("Decode: 16 tokens after the prompt", "Prefill: a prompt of 512 tokens",
+                        "Quality: perplexity")}
+
+
 def check(browser, page):
     dom, console = browser.run(page, "--dump-dom")
     assert not console, f"the console says {console}"
     assert "<title>CROSS report: all-MiniLM-L6-v2</title>" in dom, "the page has another title: did a name run?"
     assert dom.count('<button type="button">') > 3, "the page's script did not run: does its hash fit the policy?"
     assert "<img" not in dom, "a layer's name became an element"
+    for heading in SECTIONS[page.stem]:
+        assert heading in dom, f"{page.stem}: nothing says {heading}"
 
     # As a reader: sorts a table, at a phone's width. Only the copy allows scripts beside the page's own.
     text = page.read_text(encoding="utf-8")
@@ -143,11 +151,11 @@ def check(browser, page):
     seen = json.loads(re.search(r"<title>(.*?)</title>", dom, re.S).group(1))
     assert seen == {"sortable": True, "rows": 3, "same": True, "order": "descending", "wide": False, "hidden": 0}, seen
 
-    light = colors_of(browser.screenshot(page, "light.png", 1280, 2400, "--blink-settings=preferredColorScheme=1"))
-    dark = colors_of(browser.screenshot(page, "dark.png", 1280, 2400, "--blink-settings=preferredColorScheme=0"))
+    light = colors_of(browser.screenshot(page, "light.png", 1280, 4000, "--blink-settings=preferredColorScheme=1"))
+    dark = colors_of(browser.screenshot(page, "dark.png", 1280, 4000, "--blink-settings=preferredColorScheme=0"))
     phone = colors_of(browser.screenshot(page, "phone.png", 390, 2400, "--blink-settings=preferredColorScheme=1"))
     copy.write_text(re.sub(r"<script>.*</script>", "", text, flags=re.S), encoding="utf-8")
-    still = colors_of(browser.screenshot(copy, "still.png", 1280, 2400, "--blink-settings=preferredColorScheme=1"))
+    still = colors_of(browser.screenshot(copy, "still.png", 1280, 4000, "--blink-settings=preferredColorScheme=1"))
     for name, colors, most in (("light", light, b"\xff\xff\xff"), ("dark", dark, b"\x0d\x11\x17"),
                                ("phone", phone, b"\xff\xff\xff"), ("without scripts", still, b"\xff\xff\xff")):
         assert max(colors, key=colors.get) == most, f"{name}: the page's colour is {max(colors, key=colors.get).hex()}"
@@ -164,10 +172,12 @@ def main():
     program = find_browser()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        page = folder / "report.html"
-        subprocess.run([sys.argv[1], str(page)], check=True)
-        check(Browser(program, folder), page)
-    print(f"the report shows in {program}: light, dark, on a phone, without scripts; nothing was asked for")
+        pages = [folder / "encoder.html", folder / "decoder.html"]
+        subprocess.run([sys.argv[1], *pages], check=True)
+        browser = Browser(program, folder)
+        for page in pages:
+            check(browser, page)
+    print(f"both reports show in {program}: light, dark, on a phone, without scripts; nothing was asked for")
 
 
 if __name__ == "__main__":

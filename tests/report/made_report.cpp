@@ -138,6 +138,43 @@ Report made_report() {
   return report;
 }
 
+Report decoder_report() {
+  Report report = made_report();
+  report.architecture = "LlamaForCausalLM";
+  report.evidence = {};
+  DecoderEvaluation quality;
+  quality.tokens = 4095;
+  quality.window = 1024;
+  quality.stride = 512;
+  quality.reference = {12.5, 2400000000, 210, 9};
+  quality.plan = {15, 800000000, 380, 30};
+  report.evidence.decoder_quality = quality;
+  DecoderBenchReport bench;
+  bench.device = "a CPU, avx512, 2 threads";
+  bench.architecture = report.architecture;
+  bench.dtype = "bf16";
+  bench.sparsity = 0.8;
+  bench.output_sparsity = 0.75;
+  bench.tied = true;
+  const auto phase = [](std::int64_t tokens, double dense, double cross) {
+    DecoderPhase result;
+    result.tokens = tokens;
+    result.baseline = "onednn 2.6.3";
+    result.dense_seconds = dense;
+    result.cross_seconds = cross;
+    result.speedup = dense / cross;
+    result.repetitions = 7;
+    result.parts = {{"gate and up", true, 0.6 * dense, 0.5 * cross},
+                    {"attention", false, 0.1 * dense, 0.2 * cross},
+                    {"output layer", true, 0.3 * dense, 0.3 * cross}};
+    return result;
+  };
+  bench.prefill = phase(512, 2.5, 1.25);
+  bench.decode = phase(16, 1.6, 0.5);
+  report.evidence.decoder = bench;
+  return report;
+}
+
 Report bare_report(std::size_t layers) {
   Report report;
   report.plan.device = "cuda";

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <regex>
 
 #include "cross/report.h"
@@ -17,6 +18,7 @@ using ::testing::Not;
 
 TEST(Page, IsWellFormed) {
   EXPECT_EQ(ill_formed(report_html(made_report())), "");
+  EXPECT_EQ(ill_formed(report_html(decoder_report())), "");
   EXPECT_EQ(ill_formed(report_html(bare_report(2))), "");
   EXPECT_EQ(ill_formed(report_html(bare_report(0))), "");
 }
@@ -27,6 +29,26 @@ TEST(Page, SaysWhatWasMeasured) {
                     HasSubstr("0.876"), HasSubstr("query, key, value"), HasSubstr("index8 tile"),
                     HasSubstr("predicted 1.9 times the price of &lt;index8&gt;"), HasSubstr("1.140 → 1.030"),
                     HasSubstr("data:image/png;base64,")));
+}
+
+TEST(Page, SaysWhatWasMeasuredOfADecoder) {
+  const std::string page = report_html(decoder_report());
+  EXPECT_THAT(page, AllOf(HasSubstr("3.20×"), HasSubstr("10.0 → 32.0 tokens/s"),  // decode
+                          HasSubstr("2.00×"), HasSubstr("204.8 → 409.6 tokens/s"),
+                          HasSubstr("Decode: 16 tokens after the prompt"),
+                          HasSubstr("Prefill: a prompt of 512 tokens")));
+  EXPECT_THAT(page, AllOf(HasSubstr("60.0 %"), HasSubstr("the embedding table and 75.0 % sparse"),
+                          HasSubstr("20.0 % of the plan&#39;s time")));  // shares
+  EXPECT_THAT(page, AllOf(HasSubstr("Quality: perplexity"), HasSubstr("the dense model&#39;s is 12.5: 1.20×"),
+                          HasSubstr("windows of 1024 every 512"), Not(HasSubstr("Not measured"))));
+}
+
+TEST(Page, OfADecoderThatPredictsNothing) {
+  Report report = decoder_report();
+  report.evidence.decoder_quality->plan.perplexity = std::numeric_limits<double>::infinity();
+  const std::string page = report_html(report);
+  EXPECT_EQ(ill_formed(page), "");
+  EXPECT_THAT(page, AllOf(HasSubstr("12.5: –"), Not(HasSubstr("inf"))));
 }
 
 TEST(Page, SaysWhatWasNot) {

@@ -116,9 +116,23 @@ Normalizer check_normalizer(std::string_view bytes, const std::string& where) {
   return result;
 }
 
+/// The other format of this name: a line is a piece in base64 and its rank, "IQ== 0".
+bool is_list_of_ranks(std::string_view bytes) {
+  const std::string_view line = bytes.substr(0, bytes.find('\n'));
+  const std::size_t gap =
+      line.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=");
+  return gap != 0 && gap < line.size() - 1 && line[gap] == ' ' &&
+         line.find_first_not_of("0123456789", gap + 1) == std::string_view::npos;
+}
+
 }  // namespace
 
 SentencePieceFile check_sentence_piece_file(std::string_view bytes, const std::string& where) {
+  if (is_list_of_ranks(bytes))
+    throw InputError(
+        where +
+        ": is a list of ranks (tiktoken's format), no SentencePiece model; the tokenizer.json of "
+        "the same model says the same and the rules that are missing here");
   SentencePieceFile result;
   Message message(bytes, where);
   bool normalizer = false;
