@@ -1,61 +1,15 @@
-// Plan files. An input is the description as JSON, a zero byte, and the bytes of the tensors; in "checksums"
-// stands each tensor's size. From these a file with right checksums is made: a mutation would never pass them
-// by itself. Input that starts with no brace is taken as the file. Small layers of an accepted plan are run.
-#include <fmt/format.h>
-
+// Plan files (plan_input.h). Small layers of an accepted plan are run, those for GPUs decoded.
 #include <algorithm>
-#include <cstring>
-#include <nlohmann/json.hpp>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-#include "base/strict_json.h"
 #include "cross/error.h"
 #include "cross/session.h"
 #include "fuzz_target.h"
+#include "plan/unpack.h"
+#include "plan_input.h"
 
 namespace {
 
 using namespace cross;
-
-std::string checksum(std::string_view bytes) {
-  return fmt::format("{:016x}", XXH3_64bits(bytes.data(), bytes.size()));
-}
-
-/// The plan file that `text` and `data` describe.
-std::string make_file(std::string_view text, std::string_view data) {
-  nlohmann::json description = base::parse_strict_json(text, "input");
-  nlohmann::ordered_json header;
-  header["__metadata__"] = nlohmann::json::object();
-  std::string tensors;
-  if (description.is_object() && description.contains("checksums") && description["checksums"].is_object())
-    for (auto& [name, size] : description["checksums"].items()) {
-      if (!size.is_number_unsigned() || name == "__metadata__") continue;
-      const bool words = name.ends_with(".bias") || name.ends_with(".row_order");
-      const std::size_t unit = words ? 4 : 1;
-      const std::size_t count = std::min(size.get<std::size_t>(), data.size()) / unit;
-      const std::string_view bytes = data.substr(0, count * unit);
-      data.remove_prefix(bytes.size());
-      header[name] = {{"dtype", !words                    ? "U8"
-                                : name.ends_with(".bias") ? "F32"
-                                                          : "I32"},
-                      {"shape", {count}},
-                      {"data_offsets", {tensors.size(), tensors.size() + bytes.size()}}};
-      tensors += bytes;
-      size = checksum(bytes);
-    }
-  const std::string final_text = description.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-  header["__metadata__"] = {{"cross.plan_version", std::to_string(plan_version)},
-                            {"cross.description", final_text},
-                            {"cross.checksum", checksum(final_text)}};
-  std::string json = header.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-  json.append((64 - (8 + json.size()) % 64) % 64, ' ');
-  const std::uint64_t length = json.size();
-  std::string file(8, '\0');
-  std::memcpy(file.data(), &length, 8);
-  return file + json + tensors;
-}
 
 void run_layer(Session& session, const LayerPlan& layer, std::size_t index, DType dtype) {
   for (const Variant& variant : layer.variants) {
@@ -79,12 +33,14 @@ void run_layer(Session& session, const LayerPlan& layer, std::size_t index, DTyp
 }  // namespace
 
 void parse(std::span<const std::byte> file) {
-  const std::string_view input(reinterpret_cast<const char*>(file.data()), file.size());
-  const std::size_t end = std::min(input.find('\0'), input.size());
-  const std::string made =
-      input.starts_with('{') ? make_file(input.substr(0, end), input.substr(std::min(end + 1, input.size())))
-                             : std::string(input);
+  const std::string made = fuzz::plan_file(file);
   const Plan plan = Plan::parse(std::as_bytes(std::span(made)), "f.cross");
+  if (plan.device == "cuda") {
+    for (const LayerPlan& layer : plan.layers)
+      if (layer.rows <= 2048 && layer.cols <= 2048)
+        for (const Packing& packing : layer.packings) unpack(layer, packing, plan.dtype);
+    return;
+  }
   const auto executor = make_thread_executor(1);
   Session session(plan, *executor);
   for (std::size_t i = 0; i < plan.layers.size(); ++i)

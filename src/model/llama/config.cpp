@@ -100,7 +100,7 @@ std::vector<std::int32_t> read_tokens(const Fields& fields, const char* field, s
   return tokens;
 }
 
-void read_special_tokens(const Fields& fields, const std::filesystem::path& folder, Config& config) {
+void read_special_tokens(const Fields& fields, const ConfigFile& generation, Config& config) {
   const auto take = [&](const Fields& from) {
     const auto begin = read_tokens(from, "bos_token_id", config.vocabulary);
     const auto end = read_tokens(from, "eos_token_id", config.vocabulary);
@@ -109,18 +109,22 @@ void read_special_tokens(const Fields& fields, const std::filesystem::path& fold
   };
   take(fields);
   // What says how to generate is more exact: config.json often names one of several ends.
-  const auto path = folder / "generation_config.json";
-  const auto text = io::read_text_if_there(path);
-  if (!text) return;
-  const json generation = base::parse_strict_json(*text, path.string());
-  take(Fields(generation, path.string()));
+  if (!generation.root.is_null()) take(Fields(generation.root, generation.name));
 }
 
 }  // namespace
 
 Config read_config(const json& root, const std::filesystem::path& folder) {
-  const Fields fields(root, (folder / "config.json").string());
-  const auto architecture = root.at("architectures").at(0).get<std::string>();
+  const auto path = folder / "generation_config.json";
+  const auto text = io::read_text_if_there(path);
+  return read_config(
+      ConfigFile{(folder / "config.json").string(), root},
+      ConfigFile{path.string(), text ? base::parse_strict_json(*text, path.string()) : json()});
+}
+
+Config read_config(const ConfigFile& file, const ConfigFile& generation) {
+  const Fields fields(file.root, file.name);
+  const auto architecture = file.root.at("architectures").at(0).get<std::string>();
   Config config;
   config.layers = fields.integer("num_hidden_layers", 1, most_layers);
   config.hidden = fields.integer("hidden_size", 1, most);
@@ -148,7 +152,7 @@ Config read_config(const json& root, const std::filesystem::path& folder) {
   config.output_bias = llama && config.attention_bias;
   config.feed_forward_bias = llama && switched_on(fields, "mlp_bias");
   read_windows(fields, architecture, config);
-  read_special_tokens(fields, folder, config);
+  read_special_tokens(fields, generation, config);
   return config;
 }
 

@@ -32,8 +32,16 @@ struct Config {
   std::int64_t group() const { return heads / key_value_heads; }
 };
 
-/// From config.json, parsed, and generation_config.json beside it, if that is there. InputError for
-/// missing or wrong fields, and for switches that are not supported.
+/// A parsed file, and its name for messages; null where there is none.
+struct ConfigFile {
+  std::string name;
+  nlohmann::json root;
+};
+
+/// From config.json, whose "architectures" is a list of one name, and generation_config.json beside it, if
+/// that is there. InputError for missing or wrong fields, and for switches that are not supported.
+Config read_config(const ConfigFile& file, const ConfigFile& generation);
+/// `root` is the parsed config.json of `folder`.
 Config read_config(const nlohmann::json& root, const std::filesystem::path& folder);
 
 /// The same to and from the description of a plan.
