@@ -18,13 +18,15 @@
 namespace cross {
 
 /// One tensor: row-major, little-endian, contiguous. `bytes` stay valid as long as the Model lives (they are
-/// usually a slice of a mapped file).
+/// usually a slice of a mapped file). Weights are [out, in]: those that a model's files keep the other way
+/// round are turned when they are loaded.
 struct Tensor {
   std::string name;
   StoredType type = StoredType::f32;
   std::vector<std::int64_t> shape;
   std::span<const std::byte> bytes;
-  std::filesystem::path file;
+  std::filesystem::path file = {};
+  bool turned = false;  ///< in its file it is [in, out]
 
   /// The tensor as a weight matrix; only for 2-D F32, F16 and BF16 tensors (InternalError otherwise).
   MatrixView matrix() const;

@@ -9,6 +9,7 @@
 
 #include "base/quote.h"
 #include "cross/error.h"
+#include "io/conv1d.h"
 #include "io/hugging_face.h"
 #include "io/matrix_market.h"
 #include "io/model_impl.h"
@@ -72,7 +73,7 @@ class Loader {
   io::SafetensorsContents load_safetensors(const fs::path& path) {
     io::SafetensorsContents contents = io::read_safetensors(map(path).bytes(), path.string());
     for (const io::StoredTensor& tensor : contents.tensors)
-      model_.tensors.push_back({tensor.name, tensor.type, tensor.shape, tensor.bytes, path});
+      model_.tensors.push_back({tensor.name, tensor.type, tensor.shape, tensor.bytes, path, false});
     return contents;
   }
 
@@ -87,8 +88,22 @@ class Loader {
       throw UsageError(fmt::format(
           "{}: the folder has neither model.safetensors nor model.safetensors.index.json", folder.string()));
     }
-    if (const fs::path config = folder / "config.json"; is_there(config))
+    if (const fs::path config = folder / "config.json"; is_there(config)) {
       model_.config = std::string(base::as_text(map_json(config).bytes()));
+      if (io::has_conv1d(*model_.config, config.string())) turn_conv1d();
+    }
+  }
+
+  void turn_conv1d() {
+    for (Tensor& tensor : model_.tensors) {
+      if (!io::is_conv1d(tensor)) continue;
+      const auto& kept = model_.buffers.emplace_back(
+          io::transposed(tensor.bytes, tensor.type, tensor.shape[0], tensor.shape[1]));
+      std::swap(tensor.shape[0], tensor.shape[1]);
+      tensor.bytes = kept.bytes();
+      tensor.turned = true;
+    }
+    for (const base::MappedFile& file : model_.files) file.release(file.bytes());
   }
 
   void load_shards(const fs::path& folder, const fs::path& index_path) {
@@ -134,7 +149,8 @@ class Loader {
   void add_only_layer(const fs::path& path, StoredType type, std::vector<std::int64_t> shape,
                       base::ZeroedBuffer values) {
     const base::ZeroedBuffer& kept = model_.buffers.emplace_back(std::move(values));
-    model_.tensors.push_back({path.stem().string() + ".weight", type, std::move(shape), kept.bytes(), path});
+    model_.tensors.push_back(
+        {path.stem().string() + ".weight", type, std::move(shape), kept.bytes(), path, false});
   }
 
   void index_names() {

@@ -8,6 +8,7 @@
 
 #include "cross/error.h"
 #include "cross/prune.h"
+#include "io/conv1d.h"
 #include "io/safetensors_writer.h"
 #include "prune/options.h"
 #include "prune/output_path.h"
@@ -50,10 +51,17 @@ class Pruner {
              const std::map<std::string, std::string>& metadata) {
     std::vector<io::TensorHeader> headers;
     headers.reserve(tensors.size());
-    for (const Tensor& tensor : tensors) headers.push_back({tensor.name, tensor.type, tensor.shape});
+    for (const Tensor& tensor : tensors) {
+      headers.push_back({tensor.name, tensor.type, tensor.shape});
+      if (tensor.turned) std::swap(headers.back().shape[0], headers.back().shape[1]);
+    }
     io::SafetensorsWriter writer(path, std::move(headers), metadata);
     for (const Tensor& tensor : tensors) {
-      writer.append(selected_.contains(&tensor) ? pruned(tensor) : tensor.bytes);
+      const std::span<const std::byte> bytes = selected_.contains(&tensor) ? pruned(tensor) : tensor.bytes;
+      if (tensor.turned)  // as the model's own code wants it
+        writer.append(io::transposed(bytes, tensor.type, tensor.shape[0], tensor.shape[1]).bytes());
+      else
+        writer.append(bytes);
       model_.release(tensor);
     }
     writer.commit();

@@ -4,6 +4,7 @@
 
 #include "cross/model.h"
 #include "io/safetensors_bytes.h"
+#include "prune/models.h"
 #include "refusal.h"
 #include "temp_folder.h"
 
@@ -35,6 +36,38 @@ TEST(HuggingFaceFolder, reads_a_single_file_with_config) {
   EXPECT_EQ(model.metadata().at("format"), "pt");
   ASSERT_EQ(model.tensors().size(), 1u);
   EXPECT_EQ(model.tensors()[0].file, folder.path() / "model.safetensors");
+}
+
+/// Conv1D of GPT-2: [in, out], and the only layers of that model.
+TEST(HuggingFaceFolder, turns_weights_that_are_stored_inputs_first) {
+  const TempFolder folder;
+  std::vector<float> values(6);
+  for (std::size_t i = 0; i < 6; ++i) values[i] = static_cast<float>(i);
+  testing::write_model(folder.path() / "model.safetensors",
+                       {{"transformer.h.0.attn.c_attn.weight", {2, 3}, values},
+                        {"transformer.wte.weight", {2, 3}, values},
+                        {"lm_head.weight", {2, 3}, values}});
+  const auto turned = [&](const char* config) {
+    folder.write("config.json", config);
+    const Model model = Model::load(folder.path());
+    EXPECT_EQ(model.find("transformer.wte.weight")->shape, (std::vector<std::int64_t>{2, 3}));
+    EXPECT_EQ(testing::values_of(model, "lm_head.weight"), values);
+    const Tensor& weight = *model.find("transformer.h.0.attn.c_attn.weight");
+    if (!weight.turned) {
+      EXPECT_EQ(weight.shape, (std::vector<std::int64_t>{2, 3}));
+      return false;
+    }
+    EXPECT_EQ(weight.shape, (std::vector<std::int64_t>{3, 2}));
+    EXPECT_EQ(testing::values_of(model, weight.name), (std::vector<float>{0, 3, 1, 4, 2, 5}));
+    return true;
+  };
+  EXPECT_TRUE(turned(R"({"model_type": "gpt2"})"));
+  EXPECT_TRUE(turned(R"({"model_type": "openai-gpt"})"));
+  EXPECT_FALSE(turned(R"({"model_type": "gpt_neo", "_name_or_path": "gpt2"})"));
+  EXPECT_FALSE(turned(R"({"_name_or_path": "gpt2"})"));
+  EXPECT_FALSE(turned("{}"));
+  folder.write("config.json", R"({"model_type": "gpt2")");
+  expect_refused<InputError>([&] { Model::load(folder.path()); }, {"config.json"});
 }
 
 TEST(HuggingFaceFolder, reads_shards_in_the_order_of_their_names) {

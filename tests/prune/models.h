@@ -1,8 +1,11 @@
 // Small model files and folders to prune.
 #pragma once
 
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 

@@ -27,6 +27,24 @@ PruneOptions half(PruneScope scope = PruneScope::layer) {
   return options;
 }
 
+/// GPT-2 keeps [in, out]: pruned along its inputs, written as it was.
+TEST(PruneModel, WeightsStoredInputsFirst) {
+  const TempFolder folder;
+  const fs::path in = folder.path() / "in", out = folder.path() / "out";
+  fs::create_directory(in);
+  write_model(in / "model.safetensors",
+              {{"h.0.mlp.c_fc.weight", {4, 2}, {1, 8, 2, 7, 3, 6, 4, 5}}, {"wte.weight", {1, 2}, {1, 2}}});
+  std::ofstream(in / "config.json") << R"({"model_type": "gpt2"})";
+  PruneOptions options;
+  options.pattern = parse_pattern("2:4");
+  prune_model(Model::load(in), out, options);
+  // In outputs first: rows {1, 2, 3, 4} and {8, 7, 6, 5}, of which two stay in each.
+  EXPECT_EQ(values_of(Model::load(out), "h.0.mlp.c_fc.weight"), (std::vector<float>{0, 0, 3, 4, 8, 7, 0, 0}));
+  const Model file = Model::load(out / "model.safetensors");
+  EXPECT_EQ(values_of(file, "h.0.mlp.c_fc.weight"), (std::vector<float>{0, 8, 0, 7, 3, 0, 4, 0}));
+  EXPECT_EQ(file.find("h.0.mlp.c_fc.weight")->shape, (std::vector<std::int64_t>{4, 2}));
+}
+
 TEST(PruneModel, FileToFile) {
   const TempFolder folder;
   const fs::path in = folder.path() / "in.safetensors", out = folder.path() / "out.safetensors";
