@@ -11,8 +11,8 @@
 #include "cross/error.h"
 #include "driver/baseline.h"
 #include "driver/dense_twin.h"
+#include "driver/in_turn.h"
 #include "driver/machine.h"
-#include "driver/measure.h"
 #include "driver/similarity.h"
 #include "kernels/isa.h"
 
@@ -171,26 +171,16 @@ class DecoderBench {
                       result.least_cosine, least_agreement(plan_.dtype)));
   }
 
-  /// In turn, so that a change of the machine's speed meets both sides.
   void time(DecoderPhase& result, Side& dense, Side& cross, Phase phase) const {
     dense.decoder().forget_times();
     cross.decoder().forget_times();
-    std::vector<double> dense_seconds, cross_seconds, ratios;
-    const auto start = clock::now();
-    constexpr std::size_t least = 5, most = 101;
-    while (ratios.size() < least ||
-           (ratios.size() < most &&
-            std::chrono::duration<double>(clock::now() - start).count() < options_.seconds / 2)) {
-      dense_seconds.push_back((dense.*phase)());
-      cross_seconds.push_back((cross.*phase)());
-      ratios.push_back(dense_seconds.back() / cross_seconds.back());
-    }
-    result.repetitions = static_cast<int>(ratios.size());
-    result.dense_seconds = driver::summarise(dense_seconds).median_us;
-    result.cross_seconds = driver::summarise(cross_seconds).median_us;
-    const auto ratio = driver::summarise(ratios);
-    result.speedup = ratio.median_us;
-    result.spread = ratio.spread;
+    const driver::InTurn times = driver::time_in_turn([&] { return (dense.*phase)(); },
+                                                      [&] { return (cross.*phase)(); }, options_.seconds / 2);
+    result.repetitions = times.repetitions;
+    result.dense_seconds = times.dense_seconds;
+    result.cross_seconds = times.cross_seconds;
+    result.speedup = times.speedup;
+    result.spread = times.spread;
     result.parts =
         driver::parts_per_run(dense.decoder().parts(), cross.decoder().parts(), result.repetitions);
   }

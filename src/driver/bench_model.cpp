@@ -11,6 +11,7 @@
 #include "cross/error.h"
 #include "driver/baseline.h"
 #include "driver/dense_twin.h"
+#include "driver/in_turn.h"
 #include "driver/machine.h"
 #include "driver/similarity.h"
 #include "kernels/isa.h"
@@ -142,23 +143,13 @@ ModelBenchReport bench_model(const Plan& plan, const ModelBenchOptions& given) {
   if (options.on_step) options.on_step(0, 1, "both sides in turn");
   dense->side->encoder().forget_times();
   cross.encoder().forget_times();
-  // In turn, so that a change of the machine's speed meets both sides.
-  std::vector<double> dense_seconds, cross_seconds, ratios;
-  const auto start = clock::now();
-  constexpr std::size_t least = 5, most = 101;
-  while (ratios.size() < least ||
-         (ratios.size() < most &&
-          std::chrono::duration<double>(clock::now() - start).count() < options.seconds)) {
-    dense_seconds.push_back(dense->side->run(batch));
-    cross_seconds.push_back(cross.run(batch));
-    ratios.push_back(dense_seconds.back() / cross_seconds.back());
-  }
-  report.repetitions = static_cast<int>(ratios.size());
-  report.dense_seconds = driver::summarise(dense_seconds).median_us;
-  report.cross_seconds = driver::summarise(cross_seconds).median_us;
-  const auto ratio = driver::summarise(ratios);
-  report.speedup = ratio.median_us;
-  report.spread = ratio.spread;
+  const driver::InTurn times = driver::time_in_turn([&] { return dense->side->run(batch); },
+                                                    [&] { return cross.run(batch); }, options.seconds);
+  report.repetitions = times.repetitions;
+  report.dense_seconds = times.dense_seconds;
+  report.cross_seconds = times.cross_seconds;
+  report.speedup = times.speedup;
+  report.spread = times.spread;
   report.parts =
       driver::parts_per_run(dense->side->encoder().parts(), cross.encoder().parts(), report.repetitions);
   return report;

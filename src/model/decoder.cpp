@@ -88,15 +88,8 @@ void Decoder::run(std::span<const std::int32_t> tokens, DecoderCache& cache, std
 }
 
 void Decoder::observe(Observer observer) { impl_->network->observe(std::move(observer)); }
-
-void Decoder::set_product_tokens(std::int64_t tokens) {
-  if (tokens < 0) throw UsageError(fmt::format("a product of {} tokens makes no sense", tokens));
-  impl_->network->set_product_tokens(tokens);
-}
-
+void Decoder::set_product_tokens(std::int64_t tokens) { impl_->network->limit_product_tokens(tokens); }
 std::span<const PartTime> Decoder::parts() const { return impl_->network->parts(); }
-void Decoder::forget_times() {
-  for (PartTime& part : impl_->network->parts()) part.seconds = 0;
-}
+void Decoder::forget_times() { impl_->network->forget_times(); }
 
 }  // namespace cross

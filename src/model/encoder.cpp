@@ -87,15 +87,8 @@ std::vector<float> Encoder::embed(std::span<const std::string> texts, std::size_
 }
 
 void Encoder::observe(Observer observer) { impl_->network->observe(std::move(observer)); }
-
-void Encoder::set_product_tokens(std::int64_t tokens) {
-  if (tokens < 0) throw UsageError(fmt::format("a product of {} tokens makes no sense", tokens));
-  impl_->network->set_product_tokens(tokens);
-}
-
+void Encoder::set_product_tokens(std::int64_t tokens) { impl_->network->limit_product_tokens(tokens); }
 std::span<const PartTime> Encoder::parts() const { return impl_->network->parts(); }
-void Encoder::forget_times() {
-  for (PartTime& part : impl_->network->parts()) part.seconds = 0;
-}
+void Encoder::forget_times() { impl_->network->forget_times(); }
 
 }  // namespace cross
