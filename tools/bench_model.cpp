@@ -169,17 +169,17 @@ void check_bench_model_flags(const Plan& plan, const BenchModelFlags& flags) {
     throw UsageError(
         "--sentences, --length, --prompt and --generate are for whole models; the plan holds layers alone");
   const bool decoder = model_kind(plan) == ModelKind::decoder;
-  if (decoder && (flags.sentences != 0 || flags.length != 0))
+  if (decoder && flags.of_encoders())
     throw UsageError("--sentences and --length are for encoders; --prompt and --generate for decoders");
-  if (!decoder && (flags.prompt != 0 || flags.generate != 0))
+  if (!decoder && flags.of_decoders())
     throw UsageError("--prompt and --generate are for decoders; --sentences and --length for encoders");
 }
 
 ModelBenchOptions encoder_bench_options(const BenchModelFlags& flags, const std::string& baseline,
                                         double seconds, int threads) {
   ModelBenchOptions options;
-  if (flags.sentences != 0) options.sentences = flags.sentences;
-  if (flags.length != 0) options.length = flags.length;
+  if (flags.sentences) options.sentences = *flags.sentences;
+  if (flags.length) options.length = *flags.length;
   if (seconds > 0) options.seconds = seconds;
   options.threads = threads;
   options.baseline = baseline;
@@ -189,8 +189,8 @@ ModelBenchOptions encoder_bench_options(const BenchModelFlags& flags, const std:
 DecoderBenchOptions decoder_bench_options(const BenchModelFlags& flags, const std::string& baseline,
                                           double seconds, int threads) {
   DecoderBenchOptions options;
-  if (flags.prompt != 0) options.prompt = flags.prompt;
-  if (flags.generate != 0) options.generate = flags.generate;
+  if (flags.prompt) options.prompt = *flags.prompt;
+  if (flags.generate) options.generate = *flags.generate;
   if (seconds > 0) options.seconds = seconds;
   options.threads = threads;
   options.baseline = baseline;

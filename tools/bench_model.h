@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <optional>
 #include <string>
 
 #include "cross/bench_decoder.h"
@@ -12,9 +13,11 @@
 namespace cross::cli {
 
 struct BenchModelFlags {
-  std::int64_t sentences = 0, length = 0;  ///< encoders; 0: the default
-  std::int64_t prompt = 0, generate = 0;   ///< decoders; 0: the default
-  bool given() const { return sentences != 0 || length != 0 || prompt != 0 || generate != 0; }
+  std::optional<std::int64_t> sentences, length;  ///< encoders
+  std::optional<std::int64_t> prompt, generate;   ///< decoders
+  bool of_encoders() const { return sentences || length; }
+  bool of_decoders() const { return prompt || generate; }
+  bool given() const { return of_encoders() || of_decoders(); }
 };
 
 /// --sentences and --length, --prompt and --generate.

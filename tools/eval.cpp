@@ -30,6 +30,7 @@ struct Options {
   std::string plan, reference, text;
   int threads = 0, batch = 32;
   std::int64_t window = 0, stride = 0;
+  bool batch_given = false;
 };
 
 }  // namespace
@@ -124,6 +125,10 @@ void run_encoder(const Options& options, const Plan& plan, const Model& referenc
 }
 
 void run_decoder(const Options& options, const Plan& plan, const Model& reference) {
+  if (options.batch_given)
+    throw UsageError(fmt::format(
+        "--batch is for encoders; the plan holds a {}, a decoder, which reads windows one after the other",
+        plan.model->architecture));
   const std::string text = read_text(options.text);
   DecoderEvaluationOptions with;
   with.threads = threads_for(plan, options.threads);
@@ -160,7 +165,7 @@ void add_eval(CLI::App& app) {
                    "UTF-8 text, for encoders one sentence a line; - is standard input")
       ->required()
       ->type_name("FILE");
-  add_batch(*command, options->batch);
+  const auto* batch = add_batch(*command, options->batch);
   command
       ->add_option("--window", options->window,
                    "decoders: tokens that a prediction may see (default: the model's longest, at most 1024)")
@@ -171,7 +176,10 @@ void add_eval(CLI::App& app) {
       ->type_name("S");
   add_threads(*command, options->threads);
   add_common(*command, options->common, "cross eval pruned.plan --reference model --text sentences.txt");
-  command->callback([options] { run(*options); });
+  command->callback([=] {
+    options->batch_given = batch->count() > 0;
+    run(*options);
+  });
 }
 
 }  // namespace cross::cli

@@ -39,8 +39,8 @@ void add_threads(CLI::App& command, int& threads) {
   command.add_option("--threads", threads, "worker threads; 0 means one per core")->type_name("T");
 }
 
-void add_batch(CLI::App& command, int& batch) {
-  command.add_option("--batch", batch, "sentences at a time (default 32)")->type_name("B");
+CLI::Option* add_batch(CLI::App& command, int& batch) {
+  return command.add_option("--batch", batch, "sentences at a time (default 32)")->type_name("B");
 }
 
 void check_batch(int batch) {

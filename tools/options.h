@@ -25,7 +25,7 @@ void add_selection(CLI::App& command, Selection& selection);
 void add_seed(CLI::App& command, LoadOptions& options);
 void add_threads(CLI::App& command, int& threads);
 /// --batch, for check_batch.
-void add_batch(CLI::App& command, int& batch);
+CLI::Option* add_batch(CLI::App& command, int& batch);
 void add_tokens(CLI::App& command, std::string& tokens, const std::string& help);
 /// --layer, which may be repeated.
 void add_layers(CLI::App& command, std::vector<std::string>& layers);

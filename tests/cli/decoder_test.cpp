@@ -125,6 +125,68 @@ TEST_F(DecoderCommands, TokeniserLargerThanTheModel) {
   expect({"compile", changed("tokenizer.json", tokenizer.dump()), "-o", path("p")}, 3,
          {"5001 tokens", "\"vocab_size\""});
 }
+TEST_F(DecoderCommands, GenerateFromAFolder) {
+  expect({"generate", tiny_story(), "--prompt", "a"}, 2, {"is a model, not a plan", "cross compile"});
+}
+TEST_F(DecoderCommands, FolderWithoutTokeniserOrWeights) {
+  const std::string model = changed("README", "");
+  std::filesystem::remove(path("changed") + "/tokenizer.json");
+  expect({"generate", compile(model), "--prompt", "a"}, 2, {"no tokeniser", "neither tokenizer.json nor"});
+  std::filesystem::remove(path("changed") + "/model.safetensors");
+  expect({"compile", model, "-o", path("p")}, 2, {"changed", "neither model.safetensors nor"});
+}
+TEST_F(DecoderCommands, UnknownArchitecture) {
+  auto config = nlohmann::json::parse(read_file(fixture("tiny_story/config.json")));
+  config["architectures"][0] = "GemmaForCausalLM";
+  const std::string model = changed("config.json", config.dump());
+  expect({"compile", model, "-o", path("p"), "--whole-model"}, 3,
+         {"config.json", "\"GemmaForCausalLM\"", "LlamaForCausalLM"});
+  EXPECT_THAT(done({"compile", model, "-o", path("p"), "--no-measure"}).err,
+              AllOf(HasSubstr("a plan of layers alone"), HasSubstr("GemmaForCausalLM")));
+}
+TEST_F(DecoderCommands, FieldsOfConfigThatAreWrong) {
+  const auto config = nlohmann::json::parse(read_file(fixture("tiny_story/config.json")));
+  const auto compiling = [&](const char* field, const nlohmann::json& value) -> std::vector<std::string> {
+    std::filesystem::remove_all(path("changed"));
+    auto other = config;
+    other[field] = value;
+    return {"compile", changed("config.json", other.dump()), "-o", path("p")};
+  };
+  expect(compiling("hidden_act", "gelu"), 3, {"config.json", "\"hidden_act\" is \"gelu\"", "silu"});
+  expect(compiling("num_key_value_heads", 3), 3, {"config.json", "\"num_key_value_heads\"", "divisor"});
+  expect(compiling("rope_parameters", {{"rope_type", "longrope"}}), 3, {"config.json", "longrope", "yarn"});
+  expect(compiling("num_hidden_layers", 99), 3, {"model.layers.", "is missing"});
+  expect(compiling("vocab_size", 4096), 3, {"embed_tokens", "[4096, "});
+}
+TEST_F(DecoderCommands, DamagedGenerationConfig) {
+  expect({"compile", changed("generation_config.json", "{"), "-o", path("p")}, 3, {"generation_config.json"});
+  std::ofstream(path("changed") + "/generation_config.json") << R"({"eos_token_id": 123456})";
+  expect({"compile", path("changed"), "-o", path("p")}, 3,
+         {"generation_config.json", "\"eos_token_id\" is 123456", "token id below"});
+}
+TEST_F(DecoderCommands, BenchThatMakesNoSense) {
+  const std::string plan = compile();
+  expect({"bench", plan, "--prompt", "-1"}, 2, {"a prompt of -1 tokens"});
+  expect({"bench", plan, "--prompt", "0"}, 2, {"a prompt of 0 tokens"});
+  expect({"bench", plan, "--generate", "-1"}, 2, {"-1 more"});
+  expect({"bench", plan, "--prompt", "4", "--tokens", "8"}, 2, {"--prompt", "--tokens measure layers"});
+  expect({"bench", plan, "--length", "4"}, 2, {"--length", "are for encoders"});
+}
+TEST_F(DecoderCommands, EvalOptionsOfEncoders) {
+  expect({"eval", compile(), "--reference", tiny_story(), "--text", text("the cat"), "--batch", "4"}, 2,
+         {"--batch is for encoders", "LlamaForCausalLM"});
+}
+TEST_F(DecoderCommands, EvalWithoutTokeniser) {
+  const auto llama = fixture("tiny_decoders/llama").string();
+  expect({"eval", compile(llama), "--reference", llama, "--text", text("the cat")}, 2,
+         {"no tokeniser", "tokenizer.json"});
+}
+TEST_F(DecoderCommands, EvalOfNothing) {
+  const std::string plan = compile();
+  expect({"eval", plan, "--reference", tiny_story(), "--text", text("")}, 2, {"is empty"});
+  expect({"eval", plan, "--reference", plan, "--text", text("the cat")}, 2,
+         {"story.plan", "unknown kind of model"});
+}
 TEST_F(DecoderCommands, EvalThatMakesNoSense) {
   const std::string plan = compile();
   const std::vector<std::string> eval = {"eval",       plan,     "--reference",
