@@ -1,5 +1,5 @@
-// How fast the tokeniser of a folder is, and the ids that it gives: for bench/compare_tokenizers.py, which compares
-// both with the reference's libraries.
+// How fast the tokeniser of a folder is, and the ids that it gives: for bench/compare_tokenizers.py, which
+// compares both with the reference's libraries.
 //
 //   bench_tokenizer FOLDER FILE          tokens per second of FILE as one text, and line by line
 //   bench_tokenizer FOLDER TEXTS --ids   TEXTS is a JSON list of texts; one JSON object a line: ids, and
