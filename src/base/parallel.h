@@ -4,7 +4,9 @@
 #include <atomic>
 #include <cstddef>
 #include <exception>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace cross::base {
@@ -31,6 +33,16 @@ void for_each_parallel(std::size_t count, std::size_t threads, const Step& step)
   }
   for (const std::exception_ptr& error : errors)
     if (error) std::rethrow_exception(error);
+}
+
+/// What check(i) says about the lowest i < count of which it says anything; "" if it never does.
+template <class Check>
+std::string first_error_parallel(std::size_t count, std::size_t threads, const Check& check) {
+  std::vector<std::string> errors(count);
+  for_each_parallel(count, threads, [&](std::size_t i) { errors[i] = check(i); });
+  for (std::string& error : errors)
+    if (!error.empty()) return std::move(error);
+  return {};
 }
 
 }  // namespace cross::base

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/parallel.h"
 #include "base/quote.h"
 #include "cross/error.h"
@@ -17,8 +19,11 @@ constexpr std::size_t max_schedule = std::size_t{1} << 24;
 /// Collects the words that every message about one layer starts with.
 class LayerCheck {
  public:
-  LayerCheck(const Plan& plan, const LayerPlan& layer, const std::string& file)
-      : plan_(plan), layer_(layer), where_(fmt::format("{}: layer {}", file, base::in_quotes(layer.name))) {}
+  LayerCheck(const Plan& plan, const LayerPlan& layer, const std::string& file, std::size_t threads)
+      : plan_(plan),
+        layer_(layer),
+        threads_(threads),
+        where_(fmt::format("{}: layer {}", file, base::in_quotes(layer.name))) {}
 
   void run() const {
     if (layer_.packings.empty() || layer_.variants.empty()) refuse("it has no packing or no variant");
@@ -89,7 +94,7 @@ class LayerCheck {
       refuse(fmt::format("its segment's bytes [{}, +{}) must start at 0 and lie in the {} packed bytes",
                          s.offset, s.bytes, size));
     const std::string error =
-        formats::gpu::check(packing.data.bytes.first(s.bytes), s.format, layer_.rows, layer_.cols);
+        formats::gpu::check(packing.data.bytes.first(s.bytes), s.format, layer_.rows, layer_.cols, threads_);
     if (!error.empty()) refuse(fmt::format("{}: {}", name_of(s.format), error));
   }
 
@@ -192,14 +197,17 @@ class LayerCheck {
 
   const Plan& plan_;
   const LayerPlan& layer_;
+  std::size_t threads_;
   std::string where_;
 };
 
 }  // namespace
 
 void check_plan(const Plan& plan, const std::string& file, std::size_t threads) {
+  // Layers share out the threads; what is left over helps inside each, so that a plan of one layer has all.
+  const std::size_t inside = std::max<std::size_t>(1, threads / std::max<std::size_t>(1, plan.layers.size()));
   base::for_each_parallel(plan.layers.size(), threads,
-                          [&](std::size_t i) { LayerCheck(plan, plan.layers[i], file).run(); });
+                          [&](std::size_t i) { LayerCheck(plan, plan.layers[i], file, inside).run(); });
 }
 
 }  // namespace cross::plan_file

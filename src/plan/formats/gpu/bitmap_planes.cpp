@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/parallel.h"
 #include "plan/formats/gpu/blob.h"
 
 namespace cross::formats::gpu {
@@ -64,17 +65,14 @@ std::string check_header(std::span<const std::byte> blob, const BitmapPlanesHead
   return {};
 }
 
-}  // namespace
-
-std::string check_bitmap_planes(std::span<const std::byte> blob, std::int64_t, std::int64_t) {
-  if (blob.size() < sizeof(BitmapPlanesHeader)) return "too few bytes for the header";
-  const auto h = read_header<BitmapPlanesHeader>(blob);
-  if (auto error = check_header(blob, h); !error.empty()) return error;
-  const std::uint64_t blocks = static_cast<std::uint64_t>(h.tiles) * static_cast<std::uint64_t>(h.k_blocks);
+/// The blocks of a tile: 16 rows, all columns.
+std::string check_tile(std::span<const std::byte> blob, const BitmapPlanesHeader& h, std::uint64_t tile) {
+  const auto k_blocks = static_cast<std::uint64_t>(h.k_blocks);
   const std::uint64_t units = (blob.size() - h.blocks) / bitmap_planes_align;
-  std::uint32_t begin = element<std::uint32_t>(blob, h.index, 0);
-  if (begin != 0) return "the first block does not begin at 0";
-  for (std::uint64_t b = 0; b < blocks; ++b) {
+  const std::int64_t row0 = static_cast<std::int64_t>(tile) * bitmap_planes_rows;
+  for (std::uint64_t k = 0; k < k_blocks; ++k) {
+    const std::uint64_t b = tile * k_blocks + k;
+    const auto begin = element<std::uint32_t>(blob, h.index, b);
     const auto end = element<std::uint32_t>(blob, h.index, b + 1);
     const std::uint64_t bytes = end < begin ? 0 : std::uint64_t{end - begin} * bitmap_planes_align;
     if (end > units || bytes < bitmap_planes_block_bytes(0) || bytes > h.max_block_bytes)
@@ -89,18 +87,25 @@ std::string check_bitmap_planes(std::span<const std::byte> blob, std::int64_t, s
     }
     if (bytes != bitmap_planes_block_bytes(kept))
       return fmt::format("block {} has {} bytes for {} values", b, bytes, kept);
-    const std::int64_t row0 =
-        static_cast<std::int64_t>(b / static_cast<std::uint64_t>(h.k_blocks)) * bitmap_planes_rows;
-    const std::int64_t col0 =
-        static_cast<std::int64_t>(b % static_cast<std::uint64_t>(h.k_blocks)) * bitmap_planes_cols;
+    const std::int64_t col0 = static_cast<std::int64_t>(k) * bitmap_planes_cols;
     if (row0 + bitmap_planes_rows > h.rows || col0 + bitmap_planes_cols > h.cols) {
       bool inside = true;
       for_each_bit(block, [&](int row, int col) { inside &= row0 + row < h.rows && col0 + col < h.cols; });
       if (!inside) return fmt::format("block {} keeps a weight outside the matrix", b);
     }
-    begin = end;
   }
   return {};
+}
+
+}  // namespace
+
+std::string check_bitmap_planes(std::span<const std::byte> blob, std::size_t threads) {
+  if (blob.size() < sizeof(BitmapPlanesHeader)) return "too few bytes for the header";
+  const auto h = read_header<BitmapPlanesHeader>(blob);
+  if (auto error = check_header(blob, h); !error.empty()) return error;
+  if (element<std::uint32_t>(blob, h.index, 0) != 0) return "the first block does not begin at 0";
+  return base::first_error_parallel(static_cast<std::size_t>(h.tiles), threads,
+                                    [&](std::size_t tile) { return check_tile(blob, h, tile); });
 }
 
 void decode_bitmap_planes(std::span<const std::byte> blob, const Visitor& visit) {

@@ -76,7 +76,7 @@ constexpr int bitmap_planes_column(int lane, int step, int i) {
 /// Offset from `values` of the low byte of value `v`; its high byte follows 4 bytes later.
 constexpr std::uint32_t bitmap_planes_value_at(std::uint32_t v) { return v / 4 * 8 + v % 4; }
 
-std::string check_bitmap_planes(std::span<const std::byte> blob, std::int64_t rows, std::int64_t cols);
+std::string check_bitmap_planes(std::span<const std::byte> blob, std::size_t threads);
 void decode_bitmap_planes(std::span<const std::byte> blob, const Visitor& visit);
 
 }  // namespace cross::formats::gpu

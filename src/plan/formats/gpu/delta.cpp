@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/parallel.h"
 #include "cross/error.h"
 #include "plan/formats/gpu/blob.h"
 
@@ -195,30 +196,33 @@ void follow(const DeltaBlob& b, std::uint64_t cta, const Step& step, const Piece
   }
 }
 
+/// The directory and the lists of a CTA.
+std::string check_cta(const DeltaBlob& b, std::uint64_t cta) {
+  if (auto error = check_directory(b, cta); !error.empty()) return error;
+  // Idle steps may stand on the zeros that fill the last eight columns; weights may not.
+  const int extent = b.extent(cta), filled = (extent + 7) / 8 * 8;
+  bool inside = true, same = true;
+  follow(
+      b, cta,
+      [&](std::uint64_t, const ListWalk& walk) {
+        for (int lane = 0; lane < delta_lanes; ++lane)
+          inside = inside && walk.position[lane] >= 0 && walk.position[lane] < filled &&
+                   (walk.value[lane] == 0 || walk.column(lane) < extent);
+      },
+      [&](const ListWalk& walk, const ListWalk& piece) { same = same && walk.at(piece); });
+  if (!inside) return fmt::format("CTA {}: a list leaves its {} columns", cta, extent);
+  if (!same) return fmt::format("CTA {}: a piece does not go on where its tile was cut", cta);
+  return {};
+}
+
 }  // namespace
 
-std::string check_delta(std::span<const std::byte> blob, std::int64_t, std::int64_t) {
+std::string check_delta(std::span<const std::byte> blob, std::size_t threads) {
   if (blob.size() < sizeof(DeltaHeader)) return "too few bytes for the header";
   if (auto error = check_header(blob, read_header<DeltaHeader>(blob)); !error.empty()) return error;
   const DeltaBlob b(blob);
   if (auto error = check_rows(b); !error.empty()) return error;
-  for (std::uint64_t cta = 0; cta < b.h.ctas(); ++cta) {
-    if (auto error = check_directory(b, cta); !error.empty()) return error;
-    // Idle steps may stand on the zeros that fill the last eight columns; weights may not.
-    const int extent = b.extent(cta), filled = (extent + 7) / 8 * 8;
-    bool inside = true, same = true;
-    follow(
-        b, cta,
-        [&](std::uint64_t, const ListWalk& walk) {
-          for (int lane = 0; lane < delta_lanes; ++lane)
-            inside = inside && walk.position[lane] >= 0 && walk.position[lane] < filled &&
-                     (walk.value[lane] == 0 || walk.column(lane) < extent);
-        },
-        [&](const ListWalk& walk, const ListWalk& piece) { same = same && walk.at(piece); });
-    if (!inside) return fmt::format("CTA {}: a list leaves its {} columns", cta, extent);
-    if (!same) return fmt::format("CTA {}: a piece does not go on where its tile was cut", cta);
-  }
-  return {};
+  return base::first_error_parallel(b.h.ctas(), threads, [&](std::size_t cta) { return check_cta(b, cta); });
 }
 
 void decode_delta(std::span<const std::byte> blob, const Visitor& visit) {

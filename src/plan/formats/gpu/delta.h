@@ -118,7 +118,7 @@ constexpr int gather_row(int lane) { return 4 * (lane >> 4) + (lane & 3); }
 constexpr int gather_list(int lane) { return (lane >> 2) & 3; }
 constexpr int holding_lane(int lane) { return 4 * gather_row(lane) + gather_list(lane); }
 
-std::string check_delta(std::span<const std::byte> blob, std::int64_t rows, std::int64_t cols);
+std::string check_delta(std::span<const std::byte> blob, std::size_t threads);
 void decode_delta(std::span<const std::byte> blob, const Visitor& visit);
 
 }  // namespace cross::formats::gpu

@@ -12,7 +12,8 @@
 
 namespace cross::formats::gpu {
 
-std::string check(std::span<const std::byte> blob, Format format, std::int64_t rows, std::int64_t cols) {
+std::string check(std::span<const std::byte> blob, Format format, std::int64_t rows, std::int64_t cols,
+                  std::size_t threads) {
   if (blob.size() < sizeof(BlobHeader)) return fmt::format("{} bytes are too few for a header", blob.size());
   const auto header = read_header<BlobHeader>(blob);
   if (header.format != static_cast<std::uint32_t>(format))
@@ -24,9 +25,9 @@ std::string check(std::span<const std::byte> blob, Format format, std::int64_t r
   switch (format) {
     case Format::delta4:
     case Format::delta8:
-      return check_delta(blob, rows, cols);
+      return check_delta(blob, threads);
     case Format::bitmap_planes:
-      return check_bitmap_planes(blob, rows, cols);
+      return check_bitmap_planes(blob, threads);
     case Format::two_four:
       return check_two_four(blob, rows, cols);
     case Format::cross_panels:

@@ -31,8 +31,10 @@ constexpr bool holds(Format format, DType dtype) {
 using Visitor = std::function<void(std::int64_t row, std::int64_t col, std::uint32_t bits)>;
 
 /// Empty if `blob` is a well-formed matrix of this format and shape: every count, offset and column in range,
-/// so that the kernels may trust it. Touches no byte outside `blob`.
-std::string check(std::span<const std::byte> blob, Format format, std::int64_t rows, std::int64_t cols);
+/// so that the kernels may trust it. Touches no byte outside `blob`. Formats whose every step is followed
+/// take up to `threads` threads.
+std::string check(std::span<const std::byte> blob, Format format, std::int64_t rows, std::int64_t cols,
+                  std::size_t threads = 1);
 
 /// Visits every stored value, padding left out. The blob must have passed `check`.
 void decode(std::span<const std::byte> blob, const Visitor& visit);
