@@ -137,9 +137,17 @@ class CudaSession {
 
  private:
   CudaSession(std::shared_ptr<Plan> plan, int device, const cuda::PlanImage& image)
-      : plan_(std::move(plan)), session_(*plan_, device, image) {
+      : plan_(std::move(plan)), session_(for_gpu(*plan_), device, image) {
     for (LayerPlan& layer : plan_->layers)
       for (Packing& packing : layer.packings) packing.data = {};
+  }
+
+  static const Plan& for_gpu(const Plan& plan) {
+    if (plan.device != "cuda")
+      throw UsageError("layer " + (plan.layers.empty() ? std::string() : plan.layers[0].name) +
+                       " was compiled for " + plan.device +
+                       ", but its plan lies on a GPU; sparsify the model on the device that is to run it");
+    return plan;
   }
 
   std::shared_ptr<Plan> plan_;  ///< without the bytes of its weights, which are on the device

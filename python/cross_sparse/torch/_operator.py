@@ -28,14 +28,15 @@ class Ready:
     __slots__ = ("bytes", "cols", "device", "dtype", "plan_dtype", "session", "tensor")
 
     def __init__(self, tensor):
-        here = tensor.detach()
-        plan = _core.Plan.from_array(here.cpu())
-        if plan.device != tensor.device.type:
-            raise _core.UsageError(f"layer {plan.layers[0]['name']} was compiled for {plan.device}, but its plan lies "
-                                   f"on {tensor.device}; sparsify the model on the device that is to run it")
-        if plan.device == "cuda":
-            self.session = _core.CudaSession.of_image(here.cpu(), tensor.device.index, tensor.data_ptr())
+        host = tensor.detach().cpu()
+        if tensor.device.type == "cuda":
+            self.session = _core.CudaSession.of_image(host, tensor.device.index, tensor.data_ptr())
+            plan = self.session.plan
         else:
+            plan = _core.Plan.from_array(host)
+            if plan.device != "cpu":
+                raise _core.UsageError(f"layer {plan.layers[0]['name']} was compiled for {plan.device}, but its plan lies "
+                                       f"on {tensor.device}; sparsify the model on the device that is to run it")
             self.session = _core.CpuSession(plan, torch.get_num_threads())
         self.tensor = weakref.ref(tensor)
         self.device = tensor.get_device()  # -1 for the CPU
