@@ -26,6 +26,9 @@ constexpr double hopeless = 1.3;
 /// on a shared machine: identical products differed by up to 1.27.
 constexpr double least_clear_loss = 0.8;
 constexpr double least_clear_gain = 1.3;
+/// Slow phases of a shared machine take twice as long and outlast a layer: a ratio of two times taken apart
+/// is believed only where it is as predicted within this factor.
+constexpr double most_surprise = 1.25;
 
 /// Runs the stages of one layer and keeps what they produce.
 class LayerCompiler {
@@ -165,9 +168,17 @@ class LayerCompiler {
       }
     }
     const double dense_us = options_considered_[0].us[t];
-    if (dense_us < least_clear_loss * us || dense_us > least_clear_gain * us) return us;
+    if (clear(dense_us / us, dense_[t].predicted_us / candidates_[packed.candidate].shapes[t].predicted_us))
+      return us;
     const auto ratio = context_.measurer->speedup(alone(packed), options_.dtype, tokens, dense_[t].library);
     return ratio ? dense_us / *ratio : us;
+  }
+
+  /// Whether times taken one after the other tell which of two is faster. Without a prediction (0, inf, NaN)
+  /// they do not.
+  static bool clear(double gain, double predicted) {
+    if (gain > least_clear_loss && gain < least_clear_gain) return false;
+    return gain * most_surprise > predicted && gain < predicted * most_surprise;
   }
 
   void schedule(Packed& packed, std::size_t t, const PricedShape& shape) const {
@@ -332,10 +343,10 @@ class LayerCompiler {
   std::string why_not(const Option& option) const {
     std::string losing;
     for (std::size_t t = 0; t < options_.tokens.size(); ++t)
-      if (option.us[t] > leave_dense * options_considered_[0].us[t])
+      if (option.us[t] > options_considered_[0].us[t])
         losing += fmt::format("{}{}", losing.empty() ? "" : ", ", options_.tokens[t]);
     if (losing.empty()) return "; another is faster over all token counts";
-    const std::string cause = fmt::format("; no clear gain over dense at {} tokens", losing);
+    const std::string cause = fmt::format("; slower than dense at {} tokens", losing);
     return cause + (options_.copies == 1 ? ", and one copy serves all: --copies 2 could keep both" : "");
   }
 

@@ -23,8 +23,13 @@ namespace {
 
 using kernels::Arithmetic;
 
-/// Large enough that call overheads are small, small enough that all of it takes about a minute.
-constexpr std::int64_t extent = 1024;
+/// Large enough that call overheads are small, small enough that all of it takes about two minutes. Few
+/// tokens take so little time that more rows are needed: at 90 % sparsity a call with 1024 × 1024 ends after
+/// 15 µs, before memory is read at full speed, and formats with few bytes looked no faster than others.
+constexpr std::int64_t cols = 1024;
+constexpr std::int64_t rows_for(std::int64_t tokens) {
+  return tokens <= kernels::max_dot_tokens ? 4096 : 1024;
+}
 
 const std::vector<double> densities = {0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0};
 const std::vector<std::int64_t> token_counts = {1, 2, 4, 8, 16, 32, 64, 128, 512};
@@ -57,24 +62,24 @@ std::uint32_t scramble(std::uint64_t value) {
 
 /// A matrix of the plan's dtype whose kept positions follow the mask: i.i.d. elements, column vectors of four
 /// rows for block, `keep` of every `group` for n_m.
-std::vector<std::byte> make_weight(DType dtype, Format format, const Mask& mask, int columns_per_element) {
-  std::vector<std::byte> bytes(static_cast<std::size_t>(extent * extent) * size_of(dtype));
+std::vector<std::byte> make_weight(DType dtype, Format format, const Mask& mask, int columns_per_element,
+                                   std::int64_t rows) {
+  std::vector<std::byte> bytes(static_cast<std::size_t>(rows * cols) * size_of(dtype));
   const auto threshold = static_cast<std::uint64_t>(mask.density * 4294967296.0);
-  for (std::int64_t r = 0; r < extent; ++r)
-    for (std::int64_t c = 0; c < extent; ++c) {
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t c = 0; c < cols; ++c) {
       const std::int64_t unit_row = format == Format::block ? r / kernels::interleaved_rows : r;
       // index8 and block store elements: a pair of columns is kept or pruned as one, so that density is what
       // it says.
       const bool pairs = format == Format::index8 || format == Format::block;
       const std::int64_t unit_column = pairs ? c / columns_per_element : c;
-      const bool kept =
-          format == Format::n_m
-              ? (c + r) % mask.group < mask.keep
-              : scramble(static_cast<std::uint64_t>(unit_row * extent + unit_column)) < threshold;
+      const bool kept = format == Format::n_m
+                            ? (c + r) % mask.group < mask.keep
+                            : scramble(static_cast<std::uint64_t>(unit_row * cols + unit_column)) < threshold;
       if (!kept) continue;
       const float value =
-          0.5f + static_cast<float>(scramble(static_cast<std::uint64_t>(r * extent + c)) & 0xffu) / 256.0f;
-      const auto at = static_cast<std::size_t>(r * extent + c);
+          0.5f + static_cast<float>(scramble(static_cast<std::uint64_t>(r * cols + c)) & 0xffu) / 256.0f;
+      const auto at = static_cast<std::size_t>(r * cols + c);
       if (dtype == DType::fp32)
         reinterpret_cast<float*>(bytes.data())[at] = value;
       else
@@ -99,6 +104,11 @@ class Calibration {
       const Arithmetic arithmetic = kernels::arithmetic_for(dtype, kernels::active_isa());
       for (const kernels::Kernel* kernel : kernels::kernels_for(arithmetic, kernels::active_isa()))
         kernels.push_back(kernel);
+      // The candidate that stores single columns where pairs are the rule.
+      if (arithmetic != Arithmetic::bf16_pair) continue;
+      for (const kernels::Kernel* kernel :
+           kernels::kernels_for(Arithmetic::bf16_widened, kernels::active_isa()))
+        if (kernel->format == Format::index8) kernels.push_back(kernel);
     }
     const std::size_t passes = options_.quick ? 1 : full_passes;
     const std::size_t steps = passes * (kernels.size() + 2);
@@ -135,7 +145,8 @@ class Calibration {
         std::sort(us.begin(), us.end());
         const double price = us[std::min<std::size_t>(1, us.size() - 1)];
         const double spread = us[us.size() / 2] / price - 1;
-        curve.points.push_back({density, price * 1000 / (extent * extent), spread});
+        curve.points.push_back(
+            {density, price * 1000 / static_cast<double>(rows_for(curve.tokens) * cols), spread});
       }
       profile_.curves.push_back(std::move(curve));
     }
@@ -145,10 +156,11 @@ class Calibration {
   void measure_kernel(const kernels::Kernel& kernel) {
     const std::string name = compiler::price_name(kernel.format, kernel.shape);
     for (const Mask& mask : masks_for(kernel.format, options_.quick)) {
-      LayerPlan layer = make_layer(kernel, mask);
-      const std::vector<double> alike(layer.packings[0].panels.size(), 1.0);
+      LayerPlan layer;
       for (const std::int64_t t : tokens()) {
         if (t > kernel.max_tokens()) continue;
+        if (layer.rows != rows_for(t)) layer = make_layer(kernel, mask, rows_for(t));
+        const std::vector<double> alike(layer.packings[0].panels.size(), 1.0);
         layer.variants[0].tokens = t;
         compiler::schedule_variant(layer.variants[0], alike, threads_, "same");
         const double us = measurer_.layer_us(layer, kernel.dtype(), t);
@@ -157,17 +169,18 @@ class Calibration {
     }
   }
 
-  LayerPlan make_layer(const kernels::Kernel& kernel, const Mask& mask) {
-    const auto bytes =
-        make_weight(kernel.dtype(), kernel.format, mask, kernels::columns_per_element(kernel.arithmetic));
-    const MatrixView view{kernel.dtype(), extent, extent, bytes.data()};
+  LayerPlan make_layer(const kernels::Kernel& kernel, const Mask& mask, std::int64_t rows) {
+    const auto bytes = make_weight(kernel.dtype(), kernel.format, mask,
+                                   kernels::columns_per_element(kernel.arithmetic), rows);
+    const MatrixView view{kernel.dtype(), rows, cols, bytes.data()};
     LayerPlan layer;
     layer.name = kernel.id();
-    layer.rows = layer.cols = extent;
+    layer.rows = rows;
+    layer.cols = cols;
     layer.packings.push_back(compiler::pack_layout(
         view, kernel.dtype(), {},
-        compiler::uniform_layout(extent, extent, compiler::panel_rows_for(extent, threads_),
-                                 kernel.arithmetic, kernel.format, mask.keep, mask.group),
+        compiler::uniform_layout(rows, cols, compiler::panel_rows_for(rows, threads_), kernel.arithmetic,
+                                 kernel.format, mask.keep, mask.group),
         threads_, layer.nnz));
     layer.variants.emplace_back();
     layer.variants[0].shape = kernel.shape;
@@ -178,7 +191,7 @@ class Calibration {
     for (const std::string& library : measurer_.libraries())
       for (const std::int64_t t : tokens())
         samples_[{"dense." + library, std::string(name_of(dtype)), t}][1.0].push_back(
-            measurer_.dense(library, dtype, extent, extent, false, t).us);
+            measurer_.dense(library, dtype, rows_for(t), cols, false, t).us);
   }
 
   const CalibrateOptions& options_;

@@ -61,8 +61,18 @@ Isa row_isa(Arithmetic arithmetic, Isa isa) {
 
 std::vector<const Kernel*> kernels_for(Arithmetic arithmetic, Isa isa) {
   std::vector<const Kernel*> rows;
-  for (const Kernel& kernel : all_kernels())
-    if (kernel.arithmetic == arithmetic && kernel.isa == row_isa(arithmetic, isa)) rows.push_back(&kernel);
+  for (const Kernel& kernel : all_kernels()) {
+    if (kernel.arithmetic != arithmetic) continue;
+    if (kernel.isa != row_isa(arithmetic, isa) && kernel.isa != isa) continue;
+    // Higher ISAs come later: where the CPU's own has a row of its own, that one serves.
+    const auto same = std::find_if(rows.begin(), rows.end(), [&](const Kernel* row) {
+      return row->format == kernel.format && row->shape == kernel.shape;
+    });
+    if (same != rows.end())
+      *same = &kernel;
+    else
+      rows.push_back(&kernel);
+  }
   return rows;
 }
 

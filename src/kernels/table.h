@@ -15,7 +15,7 @@
 namespace cross::kernels {
 
 /// Part of every profile's key: raise it when a kernel's speed or a packed layout changes.
-inline constexpr int table_version = 4;
+inline constexpr int table_version = 5;
 
 /// One row. Exactly one of `tile` and `dot` is set.
 struct Kernel {
@@ -48,10 +48,10 @@ const Kernel* find_kernel(std::string_view id);
 Arithmetic arithmetic_for(DType dtype, Isa isa);
 
 /// ISA of the kernel rows that serve `arithmetic` on a CPU with `isa` (avx512_bf16 CPUs run fp32 with the
-/// avx512 rows).
+/// avx512 rows). The CPU's own ISA may have faster ones of some formats: kernels_for has those.
 Isa row_isa(Arithmetic arithmetic, Isa isa);
 
-/// The rows that a CPU with `isa` should choose from for `arithmetic`.
+/// The rows that a CPU with `isa` should choose from for `arithmetic`: one per format and shape.
 std::vector<const Kernel*> kernels_for(Arithmetic arithmetic, Isa isa);
 
 /// Token-tile widths, in vectors, that tile kernels with `lanes` lanes accept, ascending.

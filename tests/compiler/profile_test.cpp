@@ -132,6 +132,9 @@ TEST(Profile, ShippedProfilesPriceEveryCpuKernel) {
         EXPECT_TRUE(profile.price(fmt::format("{}.{}", name_of(kernel->format), kernel->shape),
                                   name_of(arithmetic), 0.3, 1))
             << kernel->id() << " by the profile of " << profile.key.text();
+      if (arithmetic != kernels::Arithmetic::bf16_pair) continue;
+      for (const char* shape : {"index8.tile", "index8.dot"})
+        EXPECT_TRUE(profile.price(shape, name_of(kernels::Arithmetic::bf16_widened), 0.3, 1)) << shape;
     }
   }
 }

@@ -35,9 +35,7 @@ class EveryKernel : public ::testing::TestWithParam<const Kernel*> {
     return kernel().tile != nullptr ? tile_vectors(kernel().lanes).back() * kernel().lanes : max_dot_tokens;
   }
   /// vdpbf16ps counts subnormal inputs as zero: only the other units are held to them.
-  Values hardest() const {
-    return kernel().arithmetic == Arithmetic::bf16_pair ? Values::wide : Values::extreme;
-  }
+  Values hardest() const { return kernel().isa == Isa::avx512_bf16 ? Values::wide : Values::extreme; }
 
   /// Weight number `step`: densities (or keep:group) take turns.
   Array weight(unsigned step, std::int64_t rows, std::int64_t cols, Values values) const {

@@ -77,8 +77,16 @@ TEST(KernelTable, every_instruction_set_has_a_complete_set_of_kernels) {
         {Format::n_m, "dot"},     {Format::index8, "dot"}};
     EXPECT_EQ(present, expected);
   }
-  // A plan in widened bf16 still runs on a CPU that could do better.
+}
+
+TEST(KernelTable, widened_bf16_takes_native_rows_where_there_are_any) {
   EXPECT_EQ(row_isa(Arithmetic::bf16_widened, Isa::avx512_bf16), Isa::avx512);
+  const auto rows = kernels_for(Arithmetic::bf16_widened, Isa::avx512_bf16);
+  EXPECT_EQ(rows.size(), kernels_for(Arithmetic::bf16_widened, Isa::avx512).size());
+  for (const Kernel* kernel : rows) {
+    const bool native = kernel->format == Format::index8 && kernel->shape == "dot";
+    EXPECT_EQ(kernel->isa, native ? Isa::avx512_bf16 : Isa::avx512) << kernel->id();
+  }
 }
 
 TEST(KernelTable, fp16_is_refused) {

@@ -51,14 +51,21 @@ void price(const CandidateInputs& in, const BlockCounts& counts, LayoutCandidate
   }
 }
 
-LayoutCandidate uniform(const CandidateInputs& in, Format format, int keep, int group) {
+LayoutCandidate uniform(const BlockCounts& counts, Format format, int keep, int group) {
   LayoutCandidate candidate;
   candidate.name = format == Format::n_m && group > 0 ? fmt::format("n_m {}:{}", keep, group)
                                                       : std::string(name_of(format));
-  const BlockCounts& counts = in.natural;
   candidate.layout =
       uniform_layout(counts.rows, counts.cols, counts.panel_rows, counts.arithmetic, format, keep, group);
   return candidate;
+}
+
+/// The same blocks where an element is one column: lists of single columns store no zeros beside kept ones.
+BlockCounts single_columns(const BlockCounts& pairs) {
+  BlockCounts columns = pairs;
+  columns.arithmetic = kernels::Arithmetic::bf16_widened;
+  columns.elements = pairs.nnz;
+  return columns;
 }
 
 /// Cuts every panel into segments of the cheapest formats (partition/merge_regions).
@@ -149,12 +156,18 @@ CandidateSet enumerate_candidates(const CandidateInputs& in) {
        {Format::index8, Format::bitmap, Format::n_m, Format::block, Format::dense_panel}) {
     const int keep = format == Format::n_m && n_m ? in.analysis.n_m->keep : 0;
     const int group = format == Format::n_m && n_m ? in.analysis.n_m->group : 0;
-    LayoutCandidate candidate = uniform(in, format, keep, group);
+    LayoutCandidate candidate = uniform(in.natural, format, keep, group);
     if (in.only != "auto" && in.only != name_of(format)) continue;
     candidate.dropped = reason_without_structure(in, format);
     if (in.only != "auto" && (format != Format::n_m || n_m)) candidate.dropped.clear();
     if (candidate.dropped.empty()) price(in, in.natural, candidate);
     set.candidates.push_back(std::move(candidate));
+    if (format != Format::index8 || in.natural.arithmetic != kernels::Arithmetic::bf16_pair) continue;
+    const BlockCounts columns = single_columns(in.natural);
+    LayoutCandidate single = uniform(columns, format, 0, 0);
+    single.name += ", single columns";
+    price(in, columns, single);
+    set.candidates.push_back(std::move(single));
   }
   if (in.only != "auto" && in.only != "mixed") return set;
 

@@ -23,17 +23,21 @@ struct Choice {
 };
 
 /// Dense is left only for a gain that shows again when it is measured again: medians of a few repetitions
-/// differ by about this much.
+/// differ by about this much. Where one copy of the weights serves several token counts, their geometric mean
+/// must gain that much, and none may be slower than dense: a count at which the two are level must not cost
+/// all others what they would gain.
 inline constexpr double leave_dense = 0.97;
 
 /// Chooses at most `copies` options so that no token count is slower than dense and the rest is fastest:
 ///
 ///     minimise over S, |S| ≤ copies:  Σ_t log min_{o in S} us(o, t)
-///     subject to, for every t:        the fastest of S is dense, or us ≤ leave_dense · us(dense, t)
+///     subject to, for every t:        the fastest of S is dense, or us ≤ us(dense, t)
+///                 over the t without: Π us ≤ Π leave_dense · us(dense, t)
 ///
-/// and to one row order: a plan has one per layer, so S never holds a sorted option beside one that is
-/// neither sorted nor dense (dense weights stand in W's order whatever the plan's is). Exactly one option is
-/// dense; {dense} always qualifies. Ties go to fewer copies, then to the earlier options.
+/// (where dense is in S it serves every t at which no other has us ≤ leave_dense · us(dense, t)) and to one
+/// row order: a plan has one per layer, so S never holds a sorted option beside one that is neither sorted
+/// nor dense (dense weights stand in W's order whatever the plan's is). Exactly one option is dense; {dense}
+/// always qualifies. Ties go to fewer copies, then to the earlier options.
 Choice choose(const std::vector<Option>& options, int copies);
 
 }  // namespace cross::compiler

@@ -67,8 +67,35 @@ inline simde__m512i emulated_cvtepu8_epi32(__m128i value) {
   return result;
 }
 
+inline simde__m512i emulated_cvtepu8_epi16(__m256i value) {
+  std::uint8_t lanes[32];
+  std::memcpy(lanes, &value, 32);
+  std::uint16_t wide[32];
+  for (int i = 0; i < 32; ++i) wide[i] = lanes[i];
+  simde__m512i result;
+  std::memcpy(&result, wide, 64);
+  return result;
+}
+
+inline __m256i emulated_cvtepi32_epi16(simde__m512i value) {
+  std::uint32_t lanes[16];
+  std::memcpy(lanes, &value, 64);
+  std::uint16_t narrow[16];
+  for (int i = 0; i < 16; ++i) narrow[i] = static_cast<std::uint16_t>(lanes[i]);
+  __m256i result;
+  std::memcpy(&result, narrow, 32);
+  return result;
+}
+
+inline simde__m512i emulated_mask_blend_epi16(simde__mmask32 mask, simde__m512i clear, simde__m512i set) {
+  return simde_mm512_mask_mov_epi16(clear, mask, set);
+}
+
 }  // namespace cross::kernels::avx512
 
+#define _mm512_cvtepu8_epi16 emulated_cvtepu8_epi16
+#define _mm512_cvtepi32_epi16 emulated_cvtepi32_epi16
+#define _mm512_mask_blend_epi16 emulated_mask_blend_epi16
 #define _mm512_maskz_loadu_epi32 emulated_maskz_loadu_epi32
 #define _mm512_maskz_loadu_ps emulated_maskz_loadu_ps
 #define _mm512_cvtepu8_epi32 emulated_cvtepu8_epi32
