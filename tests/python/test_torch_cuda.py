@@ -232,6 +232,26 @@ def test_fused_projections_of_a_llama(mode):
             ids = ids + 3
 
 
+def test_transformers_load_and_save(tmp_path):
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    pytest.importorskip("accelerate", reason="device_map needs accelerate")
+    from cross_sparse.transformers import CrossConfig
+
+    dense = llama()
+    dense.save_pretrained(tmp_path / "pruned")
+    load = transformers.AutoModelForCausalLM.from_pretrained
+    sparse = load(tmp_path / "pruned", device_map="cuda", dtype=torch.bfloat16,
+                  quantization_config=CrossConfig(tokens=(1, 8), keep_dense=False, measure=False))
+    sparse.save_pretrained(tmp_path / "compiled")
+    again = load(tmp_path / "compiled", device_map="cuda", dtype=torch.bfloat16)
+    ids = torch.arange(8, device="cuda").view(1, 8)
+    with torch.inference_mode():
+        expected, got = dense(ids).logits.float(), sparse(ids).logits.float()
+        assert (got - expected).abs().max() <= 0.05 * expected.abs().max()
+        assert torch.equal(again(ids).logits.float(), got)
+        assert again.generate(ids, max_new_tokens=4, do_sample=False).shape == (1, 12)
+
+
 def test_fused_projections_in_a_cuda_graph():
     dense = llama()
     sparse = sparse_of(dense, exclude="lm_head")

@@ -1,4 +1,4 @@
-"""Layers that share their input, computed as one product."""
+"""What stands where layers stood, beside `SparseLinear`: parts of one product, 1x1 convolutions."""
 
 from __future__ import annotations
 
@@ -69,3 +69,14 @@ def parts_of(fused, sizes):
         made.append(SparsePart(fused, begin, size, index, len(sizes), common))
         begin += size
     return made
+
+
+class Pointwise(torch.nn.Module):
+    """A 1x1 convolution by a sparse layer: (N, C, H, W) -> channels last -> (N, C', H, W)."""
+
+    def __init__(self, linear):
+        super().__init__()
+        self.linear = linear
+
+    def forward(self, x):
+        return self.linear(x.movedim(-3, -1)).movedim(-1, -3)

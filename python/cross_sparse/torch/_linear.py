@@ -11,6 +11,20 @@ from .. import _core
 from ._operator import goes_straight, linear, ready, run, torch_dtypes
 
 
+# What a layer knows of its plan.
+_described = ("name", "in_features", "out_features", "has_bias", "sparsity", "dtype", "compiled_for", "packed_bytes",
+              "dense_bytes")
+
+
+def _description(plan: _core.Plan) -> dict[str, Any]:
+    if len(plan.layers) != 1:
+        raise _core.UsageError(f"SparseLinear takes a plan of one layer; this one has {len(plan.layers)}")
+    layer = plan.layers[0]
+    values = (layer["name"], layer["cols"], layer["rows"], layer["bias"], layer["sparsity"], plan.dtype, plan.device,
+              layer["bytes"], layer["dense_bytes"])
+    return dict(zip(_described, values))
+
+
 class SparseLinear(torch.nn.Module):
     """``activation(x @ W.T + bias)`` by a compiled plan of one layer.
 
@@ -29,19 +43,31 @@ class SparseLinear(torch.nn.Module):
             tensor = torch.frombuffer(bytearray(plan.to_bytes()), dtype=torch.uint8)
         else:
             tensor, plan = plan, _core.Plan.from_array(plan.cpu())
+        self._hold(tensor, activation, _description(plan))
+
+    @classmethod
+    def empty(cls, description: dict[str, Any], activation: str = "none") -> SparseLinear:
+        """A layer as `description` says, whose plan is to be loaded: a tensor of its size without data."""
+        layer = cls.__new__(cls)
+        torch.nn.Module.__init__(layer)
+        size = int(description["plan_bytes"])
+        layer._hold(torch.empty(size, dtype=torch.uint8, device="meta"), activation, description)
+        return layer
+
+    def description(self) -> dict[str, Any]:
+        """What `empty` takes: plain values."""
+        return {key: getattr(self, key) for key in _described} | {"plan_bytes": self.plan.numel()}
+
+    def _hold(self, tensor: torch.Tensor, activation: str, description: dict[str, Any]) -> None:
         self.register_buffer("plan", tensor)
         self.activation = activation
+        self.absorbed = ""  # path of the activation's module in the model, which is an Identity now
         self._ready = None  # the session of `plan`, once it ran
-        self._describe(plan)
+        self._describe(description)
 
-    def _describe(self, plan):
-        if len(plan.layers) != 1:
-            raise _core.UsageError(f"SparseLinear takes a plan of one layer; this one has {len(plan.layers)}")
-        layer = plan.layers[0]
-        self.in_features, self.out_features = layer["cols"], layer["rows"]
-        self.has_bias, self.sparsity = layer["bias"], layer["sparsity"]
-        self.dtype, self.name, self.compiled_for = plan.dtype, layer["name"], plan.device
-        self.packed_bytes, self.dense_bytes = layer["bytes"], layer["dense_bytes"]
+    def _describe(self, description: dict[str, Any]) -> None:
+        for key in _described:
+            setattr(self, key, description[key])
 
     def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> torch.Tensor:
         """``activation(x @ W.T + bias) + residual``
@@ -90,7 +116,7 @@ class SparseLinear(torch.nn.Module):
                                       f"module has {self.in_features} -> {self.out_features}")
                 else:
                     self.plan = state_dict[key].detach().to(self.plan.device, copy=True)
-                    self._describe(plan)
+                    self._describe(_description(plan))
             except _core.CrossError as error:
                 error_msgs.append(f"{key}: {error}")
         elif strict:

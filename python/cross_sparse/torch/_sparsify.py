@@ -11,10 +11,11 @@ import torch
 
 from .. import _core, _pipeline
 from .._progress import bar
-from ._fused import SparsePart, parts_of
+from ._fused import Pointwise, SparsePart, parts_of
+from ._layout import sparse_layers
 from ._linear import SparseLinear
 from ._report import LayerReport, Report
-from ._structure import following_activations, groups, kind_of, split, weight_of
+from ._structure import following_activations, groups, kind_of, put, share_of_zeros, split, weight_of
 
 _plan_dtypes = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
@@ -80,13 +81,27 @@ def report(model: torch.nn.Module) -> Report:
 
     Returns:
         A `Report`: its ``layers`` is a list of `LayerReport`, one for each linear layer or fused group, those left
-        dense with the reason; ``to_dict()`` gives plain values.
+        dense with the reason; ``to_dict()`` gives plain values. Of a model that was sparsified in another process, what
+        its plans say: layers that were left dense are missing there.
     Raises:
-        UsageError for a model that was not sparsified in this process.
+        UsageError for a model without a sparse layer that was not sparsified in this process.
     """
-    if not hasattr(model, "cross_report"):
-        raise _core.UsageError("the model was not sparsified in this process")
-    return model.cross_report
+    if hasattr(model, "cross_report"):
+        found: Report = model.cross_report
+        return found
+    found = Report([_report_of(entry) for entry in sparse_layers(model)])
+    if not found.layers:
+        raise _core.UsageError("the model was not sparsified in this process, and has no sparse layer")
+    return found
+
+
+def _report_of(entry):
+    layer = entry.layer
+    plan = _core.Plan.from_array(layer.plan.cpu())
+    made = LayerReport(layer.name, (layer.out_features, layer.in_features), True, "",
+                       tuple(entry.names) if len(entry.names) > 1 else (), layer.activation, layer.sparsity)
+    made.describe(plan, _pipeline.explain(plan))
+    return made
 
 
 class _Work:
@@ -132,7 +147,7 @@ class _Work:
         if plan_dtype is None or (plan_dtype == "fp16" and weight.device.type == "cpu"):
             raise _core.UsageError(f"layer {name} is {self.dtype or weight.dtype}; plans are float32 or bfloat16, on GPUs "
                                    "also float16 (pass dtype=)")
-        report.sparsity = float((weight == 0).sum()) / max(weight.numel(), 1)
+        report.sparsity = share_of_zeros(weight)
         if report.sparsity < self.least_sparsity:
             report.reason = f"fewer zeros than least_sparsity {self.least_sparsity}"
         bias = None if module.bias is None else module.bias.detach()
@@ -169,16 +184,16 @@ class _Work:
             self._put_parts(candidates, SparseLinear(plan).to(place))
             report.reason = "one product of " + ", ".join(split(part)[1] for part in report.parts)
         else:
-            report.activation = self._take_activation(report.name)
+            report.activation, absorbed = self._take_activation(report.name)
             sparse = SparseLinear(plan, report.activation).to(place)
-            self._put(report.name, _Pointwise(sparse) if first.kind == "conv2d" else sparse)
+            sparse.absorbed = absorbed
+            self._put(report.name, Pointwise(sparse) if first.kind == "conv2d" else sparse)
             report.reason = "" if report.activation == "none" else f"with {report.activation}"
         report.replaced = True
         return report
 
     def _put(self, name, module):
-        parent, child = split(name)
-        setattr(self.model.get_submodule(parent), child, module.eval())
+        put(self.model, name, module)
 
     def _put_parts(self, candidates, fused):
         sizes = [candidate.report.shape[0] for candidate in candidates]
@@ -186,12 +201,12 @@ class _Work:
             self._put(candidate.report.name, part)
 
     def _take_activation(self, name):
-        """The activation that the layer is to compute; its module becomes an Identity."""
+        """The activation that the layer is to compute, and the path of its module, which becomes an Identity."""
         if name not in self.activations:
-            return "none"
+            return "none", ""
         path, activation = self.activations[name]
         self._put(path, torch.nn.Identity())
-        return activation
+        return activation, path
 
 
 class _Candidate:
@@ -214,14 +229,3 @@ def _joined(candidates):
     shape = (sum(candidate.report.shape[0] for candidate in candidates), candidates[0].report.shape[1])
     return LayerReport(f"{parent}.{children}" if parent else children, shape, False, "", names,
                        sparsity=zeros / max(sum(elements), 1))
-
-
-class _Pointwise(torch.nn.Module):
-    """A 1x1 convolution by a sparse layer: (N, C, H, W) -> channels last -> (N, C', H, W)."""
-
-    def __init__(self, linear):
-        super().__init__()
-        self.linear = linear
-
-    def forward(self, x):
-        return self.linear(x.movedim(-3, -1)).movedim(-1, -3)

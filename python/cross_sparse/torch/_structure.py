@@ -20,14 +20,24 @@ def kind_of(module):
 
 def weight_of(module, kind):
     """The weight [out, in] with its mask applied, contiguous."""
-    # torch.nn.utils.prune computes `weight` in a hook before forward: it may be stale now. A mask leaves -0.0 where it
-    # met a negative weight, which to CROSS is a kept value.
+    # torch.nn.utils.prune computes `weight` in a hook before forward: it may be stale now.
     weight = module.weight_orig * module.weight_mask if hasattr(module, "weight_mask") else module.weight
-    weight = _strided(weight.detach())
-    weight = torch.where(weight == 0, 0, weight)
+    weight = weight_of_tensor(weight.detach())
     if kind == "conv2d":
         weight = weight[:, :, 0, 0]
     return (weight.t() if kind == "conv1d" else weight).contiguous()
+
+
+def weight_of_tensor(weight):
+    """A weight in the plain layout. A mask leaves -0.0 where it met a negative weight, which to CROSS is a kept value:
+    these become 0."""
+    weight = _strided(weight)
+    return torch.where(weight == 0, 0, weight)
+
+
+def share_of_zeros(weight):
+    """In [0, 1]; 0 for a weight without elements."""
+    return float((weight == 0).sum()) / max(weight.numel(), 1)
 
 
 def _strided(weight):
@@ -40,6 +50,12 @@ def split(name):
     """Path of the parent and name of the child."""
     parent, _, child = name.rpartition(".")
     return parent, child
+
+
+def put(model, name, module):
+    """Puts a module at a path, in eval mode."""
+    parent, child = split(name)
+    setattr(model.get_submodule(parent), child, module.eval())
 
 
 # Children of one module that are given the same input. Queries, keys and values are, except in cross attention.
