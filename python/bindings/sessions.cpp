@@ -132,6 +132,13 @@ class CudaSession {
     args.workspace_bytes = workspace_size;
     session_.run(layer, args, pointer(stream));
   }
+  std::string dtype() const { return std::string(name_of(plan_->dtype)); }
+  std::int64_t cols(std::size_t layer) const {
+    if (layer >= plan_->layers.size())
+      throw UsageError("the plan has " + std::to_string(plan_->layers.size()) + " layers; layer " +
+                       std::to_string(layer) + " does not exist");
+    return plan_->layers[layer].cols;
+  }
   std::string kernel(std::size_t layer, std::int64_t tokens) const { return session_.kernel(layer, tokens); }
   std::size_t device_bytes() const { return session_.device_bytes(); }
 
@@ -212,6 +219,8 @@ void bind_sessions(nb::module_& m) {
           nb::sig("def of_image(array: typing.Any, device: int, image: int) -> CudaSession"),
           "A session over a plan's bytes, of which the device holds a copy at address `image` that the "
           "caller keeps.")
+      .def_prop_ro("dtype", &CudaSession::dtype, "Of weights, x and y.")
+      .def("cols", &CudaSession::cols, "layer"_a, "Width of x.")
       .def("workspace_bytes", &CudaSession::workspace_bytes, "layer"_a, "tokens"_a)
       .def("prepare_workspace", &CudaSession::prepare_workspace, "workspace"_a, "bytes"_a, "stream"_a)
       .def("run_at", &CudaSession::run_at, "layer"_a, "x"_a, "y"_a, "tokens"_a, "residual"_a, "activation"_a,

@@ -187,6 +187,13 @@ class CudaSession:
         A session over a plan's bytes, of which the device holds a copy at address `image` that the caller keeps.
         """
 
+    @property
+    def dtype(self) -> str:
+        """Of weights, x and y."""
+
+    def cols(self, layer: int) -> int:
+        """Width of x."""
+
     def workspace_bytes(self, layer: int, tokens: int) -> int: ...
 
     def prepare_workspace(self, workspace: int, bytes: int, stream: int) -> None: ...

@@ -31,18 +31,17 @@ class Ready:
         host = tensor.detach().cpu()
         if tensor.device.type == "cuda":
             self.session = _core.CudaSession.of_image(host, tensor.device.index, tensor.data_ptr())
-            plan = self.session.plan
+            self.cols, self.plan_dtype = self.session.cols(0), self.session.dtype
         else:
             plan = _core.Plan.from_array(host)
             if plan.device != "cpu":
                 raise _core.UsageError(f"layer {plan.layers[0]['name']} was compiled for {plan.device}, but its plan lies "
                                        f"on {tensor.device}; sparsify the model on the device that is to run it")
             self.session = _core.CpuSession(plan, torch.get_num_threads())
+            self.cols, self.plan_dtype = plan.layers[0]["cols"], plan.dtype
         self.tensor = weakref.ref(tensor)
         self.device = tensor.get_device()  # -1 for the CPU
-        self.cols = plan.layers[0]["cols"]
-        self.plan_dtype = plan.dtype
-        self.dtype = torch_dtypes[plan.dtype]
+        self.dtype = torch_dtypes[self.plan_dtype]
         self.bytes = {}  # tokens -> bytes of workspace
 
     def __deepcopy__(self, memo):
