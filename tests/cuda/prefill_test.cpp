@@ -79,6 +79,15 @@ TEST_P(Prefill, OddShapesAllDensities) {
     }
 }
 
+/// A few tiles more than the SMs of today's GPUs: these share K, in a launch of their own.
+TEST_P(Prefill, TilesBeyondARoundOfTheGpu) {
+  constexpr std::int64_t rows = 67 * 128, cols = 520, tokens = 512;
+  const Halves weight = random_weight(format(), 20, dtype(), rows, cols, 0.3);
+  const PackedOnGpu packed(weight, format(), 64);
+  const Halves x = random_halves(21, dtype(), tokens, cols, 1);
+  ASSERT_NO_FATAL_FAILURE(check(weight, packed, x, exact_product(weight, x), tokens));
+}
+
 TEST_P(Prefill, EveryEpilogue) {
   const std::int64_t rows = 261, cols = 520, tokens = 150;
   for (const std::int64_t some_rows : {rows, std::int64_t{264}}) {

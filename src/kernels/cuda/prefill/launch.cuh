@@ -36,7 +36,13 @@ struct PrefillCut {
   std::size_t shared = 0;
   int row_tiles = 0, token_tiles = 0;
   int clusters = 0;  ///< of the grid
+  /// What does not fill a last round of the GPU is left to a second launch, whose CTAs share the K of these
+  /// tiles and begin wherever the first launch leaves an SM: its PrefillTile::splits, or 0.
+  int tail_splits = 0;
   double clocks = 0;
+  int tiles() const { return row_tiles * token_tiles; }
+  /// Of these the first launch works on.
+  int whole_tiles() const { return tail_splits > 0 ? tiles() / clusters * clusters : tiles(); }
 };
 
 /// Rings for a tile in `room` bytes of shared memory; x_places is 0 where they do not fit. X needs depth for
@@ -63,12 +69,13 @@ void choose_rings(PrefillCut& cut, const PrefillShape& shape, std::size_t room) 
 /// of a step take Tile::tokens / 2 clocks a warp group and overlap in part with what else the step needs. It
 /// must only tell cuts apart.
 template <class Tile>
-void price_cut(PrefillCut& cut, const PrefillShape& shape) {
-  const int waves = (cut.row_tiles * cut.token_tiles + cut.clusters - 1) / cut.clusters;
+double clocks_of(const PrefillCut& cut, int tiles, const PrefillShape& shape) {
+  const int waves = (tiles + cut.clusters - 1) / cut.clusters;
   const double steps = (shape.blocks + Tile::splits - 1) / Tile::splits * (shape.block_cols / 16.0);
   const double step = shape.step_clocks + 0.57 * Tile::tokens * Tile::groups * Tile::ctas / 2;
-  const double exchange = Tile::splits > 1 ? 1000.0 + Tile::exchange_bytes / 32.0 : 0.0;
-  cut.clocks = waves * (steps * step + 2000.0 + 12.0 * Tile::tokens + exchange);
+  const double exchange =
+      Tile::splits > 1 ? Tile::exchange_rounds * (1000.0 + Tile::exchange_bytes / 32.0) : 0.0;
+  return waves * (steps * step + 2000.0 + 12.0 * Tile::tokens + exchange);
 }
 
 template <class T, class Source, class Tile>
@@ -87,8 +94,8 @@ PrefillCut cut_for(const PrefillShape& shape, int sharers) {
   const int size = sharers * Tile::splits, ctas = limits.sms * Tile::ctas;
   // Clusters come as GPCs have room for them: on an H100 of 132 SMs all pairs fit and 30 fours, not 33.
   const int most = size <= 2 ? ctas / size : std::max(1, ctas / size * 10 / 11);
-  cut.clusters = std::min(most, cut.row_tiles * cut.token_tiles);
-  price_cut<Tile>(cut, shape);
+  cut.clusters = std::min(most, cut.tiles());
+  cut.clocks = clocks_of<Tile>(cut, cut.tiles(), shape);
   return cut;
 }
 
@@ -100,6 +107,15 @@ void for_each_tile_of(Source, F f) {
   f(PrefillTile<2, 128, 1>{});
   f(PrefillTile<2, 128, 2>{});
   f(PrefillTile<2, 128, 4>{});
+}
+
+/// Calls f with the tiles of `Whole`'s size whose K CTAs share.
+template <class Source, class Whole, class F>
+void for_each_tail_of(F f) {
+  for_each_tile_of(Source{}, [&](auto tile) {
+    using Tile = decltype(tile);
+    if constexpr (Tile::splits > 1 && Tile::groups == Whole::groups && Tile::tokens == Whole::tokens) f(tile);
+  });
 }
 
 /// The cheapest cut. Where CTAs may share X they do, unless that takes more rounds of the GPU (fours of CTAs
@@ -115,14 +131,29 @@ PrefillCut best_prefill_cut(const PrefillShape& shape) {
       PrefillCut cut = cut_for<T, Source, decltype(tile)>(shape, sharers);
       if (sharers == 1 && can_share) cut.clocks *= own_x;
       if (cut.clusters > 0 && (best.clusters == 0 || cut.clocks < best.clocks)) best = cut;
+      if (sharers == 2 || decltype(tile)::splits > 1 || cut.clusters == 0 || cut.tiles() <= cut.clusters)
+        continue;
+      for_each_tail_of<Source, decltype(tile)>([&](auto split) {
+        const PrefillCut tail = cut_for<T, Source, decltype(split)>(shape, 1);
+        if (tail.clusters == 0) return;
+        PrefillCut with_tail = cut;
+        with_tail.tail_splits = tail.splits;
+        const int whole = with_tail.whole_tiles();
+        with_tail.clocks = clocks_of<decltype(tile)>(cut, whole, shape) +
+                           clocks_of<decltype(split)>(tail, cut.tiles() - whole, shape);
+        if (can_share) with_tail.clocks *= own_x;
+        if (whole < cut.tiles() && with_tail.clocks < best.clocks) best = with_tail;
+      });
     }
   });
   return best;
 }
 
+/// Launches the tiles from `first` to before `last` of a cut. @param part  of what best_prefill_cut chose
 template <class T, class Source, class Tile>
-int launch_prefill_cut(const PrefillShape& shape, const typename Source::Params& source,
-                       const PrefillCut& cut, const GpuArgs& args, DType dtype) {
+int launch_prefill_tiles(const PrefillShape& shape, const typename Source::Params& source,
+                         const PrefillCut& cut, int first, int last, PrefillPart part, const GpuArgs& args,
+                         DType dtype) {
   PrefillParams<T, Source> p;
   if (const int error =
           encode_tokens(p.x_map, args.x, dtype, args.tokens, shape.cols, Tile::tokens / cut.sharers);
@@ -137,14 +168,23 @@ int launch_prefill_cut(const PrefillShape& shape, const typename Source::Params&
   p.row_tiles = cut.row_tiles;
   p.token_tiles = cut.token_tiles;
   p.band = std::min(cut.token_tiles, 8);
+  p.first = first;
+  p.last = last;
+  p.part = part;
   p.sharers = cut.sharers;
   p.x_places = cut.x_places;
   p.w_places = cut.w_places;
   p.aligned_rows = shape.rows % 8 == 0 && reinterpret_cast<std::uintptr_t>(args.y) % 16 == 0 &&
                    reinterpret_cast<std::uintptr_t>(args.residual) % 16 == 0;
+  p.y_map = {};
+  if (p.aligned_rows)
+    if (const int error = encode_tokens(p.y_map, args.y, dtype, args.tokens, shape.rows, Tile::staged_tokens);
+        error != cudaSuccess)
+      return error;
   const int cluster = cut.sharers * Tile::splits;
-  return launch_in_clusters(prefill_kernel<T, Source, Tile>, cut.clusters * cluster, cluster, Tile::threads,
-                            cut.shared, args.stream, args.overlap, p);
+  return launch_in_clusters(prefill_kernel<T, Source, Tile>, std::min(cut.clusters, last - first) * cluster,
+                            cluster, Tile::threads, cut.shared, args.stream,
+                            args.overlap || part == PrefillPart::tail, p);
 }
 
 /// Rows of X as tensor copies need them: `args` and `shape` changed to a padded copy in scratch where they
@@ -165,8 +205,16 @@ int launch_prefill(const PrefillShape& shape, const typename Source::Params& sou
   int error = cudaErrorInvalidConfiguration;
   for_each_tile_of(Source{}, [&](auto tile) {
     using Tile = decltype(tile);
-    if (cut.clusters > 0 && cut.tokens == Tile::tokens && cut.splits == Tile::splits)
-      error = launch_prefill_cut<T, Source, Tile>(shape, source, cut, args, dtype);
+    if (cut.clusters == 0 || cut.tokens != Tile::tokens || cut.splits != Tile::splits) return;
+    const int whole = cut.whole_tiles(), tiles = cut.tiles();
+    const PrefillPart part = whole < tiles ? PrefillPart::before_tail : PrefillPart::all;
+    error = launch_prefill_tiles<T, Source, Tile>(shape, source, cut, 0, whole, part, args, dtype);
+    for_each_tail_of<Source, Tile>([&](auto split) {
+      using Split = decltype(split);
+      if (error == cudaSuccess && cut.tail_splits == Split::splits)
+        error = launch_prefill_tiles<T, Source, Split>(shape, source, cut_for<T, Source, Split>(shape, 1),
+                                                       whole, tiles, PrefillPart::tail, args, dtype);
+    });
   });
   return error;
 }

@@ -2,6 +2,8 @@
 // activation and residual, then whole lines of y through shared memory.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/cuda/prefill/source.cuh"
 #include "kernels/cuda/prefill/tile.cuh"
 
@@ -23,19 +25,19 @@ __device__ __forceinline__ std::uint32_t pack_pair(float first, float second) {
     return *reinterpret_cast<const std::uint32_t*>(&pair);
   }
 }
-/// Whether one of eight 16-bit values is NaN.
+/// The larger of each half, NaN if one is.
 template <class T>
-__device__ __forceinline__ bool any_nan(const uint4& v) {
-  const auto nan = [](std::uint32_t pair) {
-    if constexpr (__is_same(T, __nv_bfloat16)) {
-      const __nv_bfloat162 p = *reinterpret_cast<const __nv_bfloat162*>(&pair);
-      return !__hbeq2(p, p);
-    } else {
-      const __half2 p = *reinterpret_cast<const __half2*>(&pair);
-      return !__hbeq2(p, p);
-    }
-  };
-  return nan(v.x) || nan(v.y) || nan(v.z) || nan(v.w);
+__device__ __forceinline__ std::uint32_t larger_or_nan(std::uint32_t a, std::uint32_t b) {
+  using Pair = std::conditional_t<__is_same(T, __nv_bfloat16), __nv_bfloat162, __half2>;
+  const Pair larger = __hmax2_nan(*reinterpret_cast<const Pair*>(&a), *reinterpret_cast<const Pair*>(&b));
+  return *reinterpret_cast<const std::uint32_t*>(&larger);
+}
+/// Whether one of two 16-bit values is NaN.
+template <class T>
+__device__ __forceinline__ bool any_nan(std::uint32_t pair) {
+  using Pair = std::conditional_t<__is_same(T, __nv_bfloat16), __nv_bfloat162, __half2>;
+  const Pair p = *reinterpret_cast<const Pair*>(&pair);
+  return !__hbeq2(p, p);
 }
 
 /// Not inlined, and rarely called: the eight outputs of a token from `row` on, as far as there are rows;
@@ -59,41 +61,53 @@ __device__ __noinline__ inline float4 activate_called(float4 v, Activation activ
                      activate(v.w, activation));
 }
 
-/// The outputs of a panel: `sums` of 8 · eights tokens from `token0` on. The group's staging place holds
-/// Tile::staged_tokens rows of 128 bytes, their 16-byte pieces exchanged by token.
+/// The outputs of a panel: `sums` of 8 · eights tokens from `token0` on. The group has Tile::staging_places
+/// places of Tile::staged_tokens rows of 128 bytes, their 16-byte pieces exchanged by token as tensor copies
+/// want them. The copy engine stores a place while the next is filled, and the last of a tile while the next
+/// tile is multiplied: no warp waits for memory.
 /// @tparam plain  no bias, activation or residual: code of its own, short and without gaps, because what is
 /// fetched for instructions once a tile is waited for
 template <bool plain, class T, class Source, class Tile, int eights>
 __device__ __forceinline__ void store_panel_as(const PrefillParams<T, Source>& p,
                                                const float (&sums)[eights][4], std::int64_t panel,
                                                std::int64_t token0, std::byte* staging, int group) {
-  constexpr int staged = Tile::staged_tokens;
+  constexpr int staged = Tile::staged_tokens, places = Tile::staging_places, parts = eights * 8 / staged;
+  static_assert(places <= 2);
   const EpilogueArgs<T>& e = p.epilogue;
   const int thread = static_cast<int>(threadIdx.x & 127), lane = thread & 31, warp = thread >> 5;
   const std::int64_t row0 = panel * prefill_panel_rows;
+  if (row0 >= e.rows) return;
   const std::int64_t row = row0 + 16 * warp + (lane >> 2);  // and eight further on
   float bias[2] = {0.0f, 0.0f};
   if (!plain && e.bias != nullptr) {
     if (row < e.rows) bias[0] = e.bias[row];
     if (row + 8 < e.rows) bias[1] = e.bias[row + 8];
   }
-  const std::uint32_t base = shared_address(staging);
   // Lane l names token l mod 8 of one of four matrices: two of rows, two of tokens.
   const auto matrices = [&](int pair) {
     const int token = 16 * pair + 8 * (lane >> 4) + (lane & 7), piece = 2 * warp + (lane >> 3 & 1);
-    return base + static_cast<std::uint32_t>(token * 128 + ((piece ^ (token & 7)) << 4));
+    return static_cast<std::uint32_t>(token * 128 + ((piece ^ (token & 7)) << 4));
   };
   const int piece = thread & 7;
   const auto line = [&](int token) {
     return static_cast<std::uint32_t>(token * 128 + ((piece ^ (token & 7)) << 4));
   };
   const std::int64_t line_row = row0 + 8 * piece;
-  const bool whole = p.aligned_rows && line_row + 8 <= e.rows;
 #pragma unroll
-  for (int part = 0; part < eights * 8 / staged; ++part) {
+  for (int part = 0; part < parts; ++part) {
     const std::int64_t first = token0 + part * staged;
     if (first >= p.tokens) break;
+    std::byte* const at = staging + part % places * (staged * 128);
+    const std::uint32_t base = shared_address(at);
+    if (thread == 0) {  // until the part before in this place has been read, be it of the tile before
+      if (part == 0 || places == 1)
+        wait_stores<0>();
+      else
+        wait_stores<1>();
+    }
+    sync_group(group + 1);
     if (!plain && e.residual != nullptr) {
+      const bool whole = p.aligned_rows && line_row + 8 <= e.rows;
 #pragma unroll 1
       for (int token = thread >> 3; token < staged; token += 16) {
         uint4 v = make_uint4(0, 0, 0, 0);
@@ -111,6 +125,7 @@ __device__ __forceinline__ void store_panel_as(const PrefillParams<T, Source>& p
       }
       sync_group(group + 1);
     }
+    std::uint32_t largest = 0;  // of this lane's outputs, or NaN
 #pragma unroll
     for (int pair = 0; pair < staged / 16; ++pair) {
       const float(&v)[4] = sums[part * (staged / 8) + 2 * pair];
@@ -129,10 +144,10 @@ __device__ __forceinline__ void store_panel_as(const PrefillParams<T, Source>& p
           out[i + 1][0] = active.z;
           out[i + 1][1] = active.w;
         }
-      const std::uint32_t at = matrices(pair);
+      const std::uint32_t to = base + matrices(pair);
       if (!plain && e.residual != nullptr) {
         std::uint32_t r[4];
-        load_matrices_transposed(r, at);
+        load_matrices_transposed(r, to);
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
           const float2 add = unpack(r[i], T{});
@@ -142,31 +157,25 @@ __device__ __forceinline__ void store_panel_as(const PrefillParams<T, Source>& p
       }
       std::uint32_t packed[4];
 #pragma unroll
-      for (int i = 0; i < 4; ++i) packed[i] = pack_pair<T>(out[i][0], out[i][1]);
-      store_matrices_transposed(at, packed);
+      for (int i = 0; i < 4; ++i) {
+        packed[i] = pack_pair<T>(out[i][0], out[i][1]);
+        largest = larger_or_nan<T>(largest, packed[i]);
+      }
+      store_matrices_transposed(to, packed);
     }
-    sync_group(group + 1);
-    uint4 v[staged / 16];
-    bool nan = false;
-#pragma unroll
-    for (int i = 0; i < staged / 16; ++i) {
-      v[i] = load_shared16(base + line((thread >> 3) + 16 * i));
-      nan |= any_nan<T>(v[i]);
-    }
-    T* const to = e.y + (first + (thread >> 3)) * e.rows + line_row;
-    const int tokens = static_cast<int>(p.tokens - first) - (thread >> 3);
-    if (whole && !nan) {
-#pragma unroll
-      for (int i = 0; i < staged / 16; ++i)
-        if (16 * i < tokens) *reinterpret_cast<uint4*>(to + 16 * i * e.rows) = v[i];
-    } else if (line_row < e.rows) {
+    fence_async_proxy();
+    if (sync_group_any(group + 1, !p.aligned_rows || any_nan<T>(largest))) {
+      const int tokens = static_cast<int>(p.tokens - first) - (thread >> 3);
 #pragma unroll 1
       for (int i = 0; i < staged / 16; ++i)
         if (16 * i < tokens)
           store_singly<T, Source>(p, line_row, first + (thread >> 3) + 16 * i,
-                                  reinterpret_cast<const T*>(staging + line((thread >> 3) + 16 * i)));
+                                  reinterpret_cast<const T*>(at + line((thread >> 3) + 16 * i)));
+      sync_group(group + 1);
+    } else if (thread == 0) {
+      store_box(p.y_map, static_cast<int>(row0), static_cast<int>(first), base);
     }
-    sync_group(group + 1);
+    if (thread == 0) commit_stores();
   }
 }
 
@@ -189,7 +198,7 @@ class SumExchange {
   /// @param buffer  exchange_bytes of this CTA;  barriers: `full` of every warp, then `empty`
   __device__ SumExchange(std::uint32_t buffer, std::uint32_t barriers, int warp, int lane, int split,
                          int sharers, int rank)
-      : buffer_(buffer + static_cast<std::uint32_t>(warp * own * 512 + lane * 16)),
+      : buffer_(buffer + static_cast<std::uint32_t>(warp * sent * 512 + lane * 16)),
         full_(barriers + static_cast<std::uint32_t>(warp) * 8),
         empty_(full_ + Tile::groups * 4 * 8),
         lane_(lane),
@@ -206,44 +215,52 @@ class SumExchange {
 
   /// @return in `own_sums`: the sums of this CTA's tokens, its own first, then those of the others in order.
   __device__ void add_up(const float (&sums)[Tile::eights][4], float (&own_sums)[Tile::own_eights][4]) {
-    if (lane_ == 0) arrive_expecting(full_, (Tile::splits - 1) * own * 512);
-    wait_in_cluster(empty_, parity_ ^ 1);
 #pragma unroll
-    for (int owner = 0; owner < Tile::splits; ++owner) {
-      if (owner == split_) {
+    for (int owner = 0; owner < Tile::splits; ++owner)
+      if (owner == split_)
 #pragma unroll
         for (int e = 0; e < own; ++e)
 #pragma unroll
           for (int j = 0; j < 4; ++j) own_sums[e][j] = sums[owner * own + e][j];
-        continue;
-      }
+#pragma unroll
+    for (int round = 0; round < Tile::exchange_rounds; ++round) add_round(sums, own_sums, round * sent);
+  }
+
+ private:
+  /// `sent` of every CTA's eights, from `first` on.
+  __device__ __forceinline__ void add_round(const float (&sums)[Tile::eights][4],
+                                            float (&own_sums)[Tile::own_eights][4], int first) {
+    if (lane_ == 0) arrive_expecting(full_, (Tile::splits - 1) * sent * 512);
+    wait_in_cluster(empty_, parity_ ^ 1);
+#pragma unroll
+    for (int owner = 0; owner < Tile::splits; ++owner) {
+      if (owner == split_) continue;
       const int place = split_ < owner ? split_ : split_ - 1;
       const std::uint32_t to = in_cta(buffer_ + static_cast<std::uint32_t>(place) * place_bytes, cta(owner));
       const std::uint32_t counter = in_cta(full_, cta(owner));
 #pragma unroll
-      for (int e = 0; e < own; ++e)
-        store_counted16(to + static_cast<std::uint32_t>(e * 512), sums[owner * own + e], counter);
+      for (int e = 0; e < sent; ++e)
+        store_counted16(to + static_cast<std::uint32_t>(e * 512), sums[owner * own + first + e], counter);
     }
     wait_in_cluster(full_, parity_);
     parity_ ^= 1;
 #pragma unroll
     for (int other = 0; other < Tile::splits - 1; ++other)
 #pragma unroll
-      for (int e = 0; e < own; ++e) {
+      for (int e = 0; e < sent; ++e) {
         const uint4 v = load_shared16(buffer_ + static_cast<std::uint32_t>(other) * place_bytes +
                                       static_cast<std::uint32_t>(e * 512));
-        own_sums[e][0] += __uint_as_float(v.x);
-        own_sums[e][1] += __uint_as_float(v.y);
-        own_sums[e][2] += __uint_as_float(v.z);
-        own_sums[e][3] += __uint_as_float(v.w);
+        own_sums[first + e][0] += __uint_as_float(v.x);
+        own_sums[first + e][1] += __uint_as_float(v.y);
+        own_sums[first + e][2] += __uint_as_float(v.z);
+        own_sums[first + e][3] += __uint_as_float(v.w);
       }
     __syncwarp();
     if (lane_ < Tile::splits && lane_ != split_) arrive_in_cluster(in_cta(empty_, cta(lane_)));
   }
 
- private:
-  static constexpr int own = Tile::own_eights;
-  static constexpr std::uint32_t place_bytes = Tile::groups * 4 * own * 512;
+  static constexpr int own = Tile::own_eights, sent = Tile::exchanged_eights;
+  static constexpr std::uint32_t place_bytes = Tile::groups * 4 * sent * 512;
   __device__ int cta(int split) const { return first_ + split * sharers_; }
 
   std::uint32_t buffer_, full_, empty_;

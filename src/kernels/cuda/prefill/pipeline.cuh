@@ -88,6 +88,20 @@ __device__ __forceinline__ void copy_bytes(std::uint32_t shared, const std::byte
       : "memory");
 }
 
+/// Stores a box from shared memory to (column, row) of `map`, as far as the tensor reaches; one thread, after
+/// `fence_async_proxy` and a barrier. Boxes are counted in groups that commit_stores ends.
+__device__ __forceinline__ void store_box(const CUtensorMap& map, int column, int row, std::uint32_t shared) {
+  asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%0, {%1, %2}], [%3];" ::"l"(&map),
+               "r"(column), "r"(row), "r"(shared)
+               : "memory");
+}
+__device__ __forceinline__ void commit_stores() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
+/// Waits until at most `pending` of this thread's groups still read shared memory.
+template <int pending>
+__device__ __forceinline__ void wait_stores() {
+  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(pending) : "memory");
+}
+
 /// Stores 16 bytes into any CTA's shared memory and counts them there once they have come.
 __device__ __forceinline__ void store_counted16(std::uint32_t to, const float (&v)[4],
                                                 std::uint32_t counter) {
@@ -111,6 +125,17 @@ __device__ __forceinline__ void raise_registers() {
 /// The warp group's own barrier: 128 threads, numbers from 1.
 __device__ __forceinline__ void sync_group(int number) {
   asm volatile("bar.sync %0, 128;" ::"r"(number) : "memory");
+}
+
+/// The same, and whether `value` is true in any of its threads.
+__device__ __forceinline__ bool sync_group_any(int number, bool value) {
+  std::uint32_t any;
+  asm volatile(
+      "{\n.reg .pred p, q;\nsetp.ne.u32 p, %1, 0;\nbar.red.or.pred q, %2, 128, p;\nselp.u32 %0, 1, 0, q;\n}"
+      : "=r"(any)
+      : "r"(static_cast<std::uint32_t>(value)), "r"(number)
+      : "memory");
+  return any != 0;
 }
 
 __device__ __forceinline__ int cluster_rank() {

@@ -52,7 +52,6 @@ class PrefillCta {
     const int size = p_.sharers * Tile::splits;
     cluster_ = static_cast<int>(blockIdx.x) / size;
     clusters_ = static_cast<int>(gridDim.x) / size;
-    tiles_ = p_.row_tiles * p_.token_tiles;
   }
 
   __device__ void prepare() const {
@@ -73,7 +72,7 @@ class PrefillCta {
     const std::uint32_t part = static_cast<std::uint32_t>(share_) * (Tile::chunk_bytes / p_.sharers);
     const auto ctas = static_cast<std::uint16_t>(((1 << p_.sharers) - 1) << (split_ * p_.sharers));
     RingPlace ring;
-    for (int round = 0, tile = cluster_; tile < tiles_; tile = tile_of(++round)) {
+    for (int round = 0, tile = tile_of(0); tile < p_.last; tile = tile_of(++round)) {
       const PrefillTurn turn(p_, tile);
       const int row_tile = row_tile_of(turn);
       const int token = turn.token_tile * Tile::tokens + share_ * part_tokens;
@@ -100,7 +99,7 @@ class PrefillCta {
     const int group = lane_ / Source::copies, copy = lane_ % Source::copies;
     if (group >= Tile::groups) return;
     RingPlace ring;
-    for (int round = 0, tile = cluster_; tile < tiles_; tile = tile_of(++round)) {
+    for (int round = 0, tile = tile_of(0); tile < p_.last; tile = tile_of(++round)) {
       const int row_tile = row_tile_of(PrefillTurn(p_, tile));
       // Past the last panel the last one is multiplied again, for outputs that nobody stores.
       const int panel = min(row_tile * Tile::groups + group, p_.source.panels - 1);
@@ -123,11 +122,11 @@ class PrefillCta {
     const int group = static_cast<int>(threadIdx.x >> 7), warp = static_cast<int>(threadIdx.x >> 5 & 3);
     SumExchange<Tile> exchange(m_.exchange, m_.sums(), group * 4 + warp, lane_, split_, p_.sharers,
                                split_ * p_.sharers + share_);
-    std::byte* staging = shared_ + (m_.staging - m_.x) + group * (Tile::staged_tokens * 128);
+    std::byte* staging = shared_ + (m_.staging - m_.x) + group * Tile::group_staging_bytes;
     RingPlace x, x_released, w;
     float sums[Tile::eights][4];
     typename Source::Operand a[buffers][batch] = {};
-    for (int round = 0, tile = cluster_; tile < tiles_; tile = tile_of(++round)) {
+    for (int round = 0, tile = tile_of(0); tile < p_.last; tile = tile_of(++round)) {
       const PrefillTurn turn(p_, tile);
       const int row_tile = row_tile_of(turn);
       const std::int64_t panel = static_cast<std::int64_t>(row_tile) * Tile::groups + group;
@@ -167,7 +166,7 @@ class PrefillCta {
   };
   /// Rounds go there and back, so that a CTA that had a long tile of a sorted list gets a short one.
   __device__ __forceinline__ int tile_of(int round) const {
-    return round * clusters_ + (round % 2 == 0 ? cluster_ : clusters_ - 1 - cluster_);
+    return p_.first + round * clusters_ + (round % 2 == 0 ? cluster_ : clusters_ - 1 - cluster_);
   }
   __device__ __forceinline__ int row_tile_of(const PrefillTurn& turn) const {
     return Source::row_tile(p_.source, turn.row_tile * p_.sharers + share_);
@@ -240,7 +239,7 @@ class PrefillCta {
   const PrefillParams<T, Source>& p_;
   const Memory& m_;
   std::byte* shared_;
-  int lane_, split_, share_, cluster_, clusters_, tiles_;
+  int lane_, split_, share_, cluster_, clusters_;
 };
 
 template <class T, class Source, class Tile>
@@ -249,7 +248,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::ctas)
   extern __shared__ __align__(1024) std::byte shared[];
   const PrefillMemory<T, Source, Tile> memory(p, shared);
   PrefillCta<T, Source, Tile> cta(p, memory, shared);
-  let_successor_start();
+  if (p.part != PrefillPart::before_tail) let_successor_start();
   if (threadIdx.x == 0) cta.prepare();
   __syncwarp();
   cluster_arrive();
@@ -258,16 +257,19 @@ __global__ void __launch_bounds__(Tile::threads, Tile::ctas)
     lower_registers<Tile::few_registers>();
     const int warp = static_cast<int>(threadIdx.x >> 5) - Tile::groups * 4;
     if (warp == 0) {
-      wait_for_predecessor();
+      if (p.part != PrefillPart::tail) wait_for_predecessor();
+      if (p.part == PrefillPart::before_tail) let_successor_start();
       if ((threadIdx.x & 31) == 0) cta.bring_x();
     } else if (warp == 1) {
       cta.bring_weights();
     }
   } else {
     raise_registers<Tile::many_registers>();
-    wait_for_predecessor();
+    if (p.part != PrefillPart::tail) wait_for_predecessor();
     cta.multiply();
   }
+  wait_stores<0>();  // behind the branches: at the end of one of them ptxas would ignore its registers
+  if (p.part == PrefillPart::tail) wait_for_predecessor();
   // No CTA leaves while another may still copy into it or count at its barriers.
   __syncwarp();
   cluster_arrive();

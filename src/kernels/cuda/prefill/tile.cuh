@@ -29,17 +29,27 @@ struct PrefillTile {
   static constexpr int few_registers = groups == 1 ? 40 : 24, many_registers = groups == 1 ? 208 : 240;
   static constexpr std::uint32_t chunk_bytes = tokens * 128;
   static constexpr int staged_tokens = own_eights * 8 < 64 ? own_eights * 8 : 64;
-  /// Outputs on their way to memory, 128 bytes a token and panel.
-  static constexpr std::uint32_t staging_bytes = groups * staged_tokens * 128;
-  /// Sums that come from the other CTAs of a tile: [other][warp][own_eights][lane] float4.
-  static constexpr std::uint32_t exchange_bytes = (splits - 1) * groups * 4 * own_eights * 512;
+  /// Outputs on their way to memory, 128 bytes a token and panel: places are filled while others are stored.
+  static constexpr int staging_places = splits == 1 && own_eights * 8 > staged_tokens ? 2 : 1;
+  static constexpr std::uint32_t group_staging_bytes = staging_places * staged_tokens * 128;
+  static constexpr std::uint32_t staging_bytes = groups * group_staging_bytes;
+  /// Sums that come from the other CTAs of a tile: [other][warp][exchanged_eights][lane] float4, a round's.
+  /// Two rounds where one would leave X too few places.
+  static constexpr int exchange_rounds = own_eights > 8 ? 2 : 1;
+  static constexpr int exchanged_eights = own_eights / exchange_rounds;
+  static constexpr std::uint32_t exchange_bytes = (splits - 1) * groups * 4 * exchanged_eights * 512;
   /// Barriers: full and empty of both rings; of the exchange, one of each a warp.
   static constexpr int barriers = 4 * prefill_most_places + 2 * groups * 4;
 };
 
+/// Which part of the tiles a launch has. A tail may run beside the launch before it: that one lets it start
+/// once x is there, and ends before the tail does.
+enum class PrefillPart : std::int32_t { all, before_tail, tail };
+
 template <class T, class Source>
 struct PrefillParams {
   CUtensorMap x_map;  ///< X in boxes of 64 columns and tokens / sharers tokens
+  CUtensorMap y_map;  ///< y in boxes of 64 rows of W and staged_tokens tokens, where rows are aligned
   typename Source::Params source;
   EpilogueArgs<T> epilogue;
   const T* x;
@@ -47,6 +57,8 @@ struct PrefillParams {
   std::int32_t tokens;
   std::int32_t row_tiles;  ///< of the cluster: sharers · Tile::rows rows
   std::int32_t token_tiles;
+  std::int32_t first, last;  ///< the tiles of this launch, in the order of the turns
+  PrefillPart part;
   std::int32_t band;     ///< token tiles that are worked on side by side
   std::int32_t sharers;  ///< CTAs of a cluster that share tokens and split: X is copied to all of them
   std::int32_t x_places, w_places;

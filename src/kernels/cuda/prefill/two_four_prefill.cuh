@@ -17,6 +17,7 @@ inline PrefillShape two_four_prefill_shape(const formats::gpu::TwoFourHeader& he
   shape.panels = (header.panels + 1) / 2;
   shape.blocks = header.k_blocks;
   shape.block_cols = TwoFourSource::block_cols;
+  shape.shares_x = false;  // 1 to 8 % slower
   shape.place_bytes = TwoFourSource::copies * formats::gpu::two_four_block_bytes;
   return shape;
 }

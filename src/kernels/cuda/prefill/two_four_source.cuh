@@ -62,7 +62,9 @@ struct TwoFourSource {
       const int from = (lane & ~3) + 2 * (warp % 2) + (lane & 1);
       metadata_ = block + formats::gpu::two_four_metadata_at + static_cast<std::uint32_t>(from * 16);
     }
-    /// Metadata step by step: loaded ahead, their registers would change under products that still read them.
+    /// Metadata with the batch's first step, two words at a time: 16 bytes lie between lanes, so every load
+    /// costs four reads of the banks. Loaded further ahead, their registers would change under products that
+    /// still read them.
     template <int s>
     __device__ __forceinline__ void step(const Params&, Operand& operand) {
       const uint4 a = load_shared16(at_ + 2 * s * formats::gpu::two_four_fragment_bytes);
@@ -70,11 +72,18 @@ struct TwoFourSource {
       operand.a[1] = a.y;
       operand.a[2] = a.z;
       operand.a[3] = a.w;
-      operand.metadata = load_shared(metadata_ + 4 * s);
+      static_assert(batch == 2);
+      if constexpr (s % 2 == 0) {
+        const uint2 words = load_shared8(metadata_ + 4 * s);
+        operand.metadata = words.x;
+        second_ = words.y;
+      } else {
+        operand.metadata = second_;
+      }
     }
 
    private:
-    std::uint32_t at_, metadata_;
+    std::uint32_t at_, metadata_, second_;
   };
 
   template <class T, int eights>
