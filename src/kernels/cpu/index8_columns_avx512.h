@@ -4,7 +4,7 @@
 // columns of 32 kept values at once, and vdpbf16ps multiplies them: its pairs need not be neighbours, as long
 // as both belong to one row. Where lists are shorter than 16 two rows share a look-up. So the work is per
 // kept value, and so are the bytes: 3 each, where pairs of columns (bf16_pair) take 4.8 at 90 % sparsity. One
-// token, 131072 × 2048, two cores of Zen 4, as a speed-up over reading the dense matrix: 4.0 at 90 %, 7.1 at
+// token, 131072 × 2048, two cores of Zen 4, as a speed-up over reading the dense matrix: 4.0 at 90 %, 6.8 at
 // 95 % (index8.dot of pairs: 2.4 and 5.0; bitmap.dot: 2.5 and 3.2).
 #pragma once
 
