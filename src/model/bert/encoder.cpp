@@ -36,6 +36,9 @@ enum Part {
   pooling_part
 };
 
+/// Heads that wait for each worker before attention begins: they take turns, so the last one costs little.
+constexpr int heads_per_worker = 16;
+
 struct Norm {
   const float* scale = nullptr;
   const float* shift = nullptr;
@@ -114,11 +117,7 @@ class Encoder final : public EncoderNetwork {
     timed(embeddings_part, [&] { look_up(batch); });
     observed(0, tokens);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      for (const Slice& slice : slices)
-        product(qkv_part, layers_[i].query_key_value, slice.rows, row(hidden_, slice.first, config_.hidden),
-                row(qkv_, slice.first, 3 * config_.hidden));
-      timed(attention_part, [&] { attend(batch, slices); });
-      for (const Slice& slice : slices) after_attention(layers_[i], slice);
+      run_layer(layers_[i], batch, slices);
       observed(static_cast<std::int64_t>(i) + 1, tokens);
     }
     timed(pooling_part, [&] { pool(batch, embeddings); });
@@ -181,6 +180,27 @@ class Encoder final : public EncoderNetwork {
     timed(part, [&] { products_.run(layer, arguments(rows, x, y, residual)); });
   }
 
+  /// Attention follows as soon as there are sentences enough for all workers whose queries, keys and values
+  /// are computed, and so does what comes after it: what one step stores is still in the caches when the next
+  /// reads it.
+  void run_layer(const LayerOf& layer, const TokenBatch& batch, const std::vector<Slice>& slices) {
+    const auto enough = static_cast<std::size_t>(heads_per_worker * executor_.workers());
+    std::size_t attended = 0, ready = 0;
+    auto unfinished = slices.begin();
+    for (const Slice& slice : slices) {
+      product(qkv_part, layer.query_key_value, slice.rows, row(hidden_, slice.first, config_.hidden),
+              row(qkv_, slice.first, 3 * config_.hidden));
+      while (ready < batch.sentences() && batch.offsets[ready + 1] <= slice.first + slice.tokens) ++ready;
+      if (&slice != &slices.back() && (ready - attended) * static_cast<std::size_t>(config_.heads) < enough)
+        continue;
+      timed(attention_part, [&] { attend(batch, slices, attended, ready); });
+      attended = ready;
+      for (; unfinished != slices.end() && unfinished->first + unfinished->tokens <= batch.offsets[attended];
+           ++unfinished)
+        after_attention(layer, *unfinished);
+    }
+  }
+
   /// The rest of a layer concerns every token for itself.
   void after_attention(const LayerOf& layer, const Slice& slice) {
     std::byte* hidden = row(hidden_, slice.first, config_.hidden);
@@ -240,14 +260,14 @@ class Encoder final : public EncoderNetwork {
                          .scratch = scratch});
   }
 
-  /// context = softmax(q·kᵀ/√d)·v per sentence and head. A worker begins with the sentences whose tokens it
-  /// has in its caches, the products' slices being shared out evenly; they differ in length, so whoever is
-  /// done helps others.
-  void attend(const TokenBatch& batch, const std::vector<Slice>& slices) {
+  /// context = softmax(q·kᵀ/√d)·v per head of the sentences [begin, end). A worker begins with the sentences
+  /// whose tokens it has in its caches, the products' slices being shared out evenly; they differ in length,
+  /// so whoever is done helps others.
+  void attend(const TokenBatch& batch, const std::vector<Slice>& slices, std::size_t begin, std::size_t end) {
     const auto workers = static_cast<std::size_t>(executor_.workers());
     std::vector<std::vector<std::size_t>> sentences(workers);
     auto slice = slices.begin();
-    for (std::size_t i = 0; i < batch.sentences(); ++i) {
+    for (std::size_t i = begin; i < end; ++i) {
       while (batch.offsets[i] >= slice->first + slice->tokens) ++slice;
       const std::int64_t owner =
           (batch.offsets[i] - slice->first) * static_cast<std::int64_t>(workers) / slice->rows;
