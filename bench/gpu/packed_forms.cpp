@@ -83,7 +83,7 @@ PackedForms pack_all(Weight weight, const cross::cuda::DeviceInfo& device, const
     const auto view = forms.weight.view();
     if (kernel == nullptr || !cross::compiler::gpu_format_refuses(view, view.dtype, format).empty()) continue;
     if (format == Format::block_tiles &&
-        !cross::compiler::block_tiles_wastes(view, view.dtype, threads).empty())
+        cross::compiler::block_tiles_density(view, view.dtype, threads) > cross::compiler::block_tiles_most)
       continue;
     const std::int64_t many =
         std::min<std::int64_t>(kernel->max_tokens, *std::max_element(what.tokens.begin(), what.tokens.end()));

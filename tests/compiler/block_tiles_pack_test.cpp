@@ -97,11 +97,13 @@ TEST(BlockTilesPack, BytesAreAsDocumented) {
   EXPECT_EQ(value, 0x1234);
 }
 
-TEST(BlockTilesPack, SaysWhereItWouldStoreZeros) {
-  EXPECT_EQ(block_tiles_wastes(Weight(256, 256, 0.3, 1).view, DType::bf16, 2), "");
-  EXPECT_EQ(block_tiles_wastes(Weight(256, 256, 0, 1).view, DType::bf16, 2), "");
-  EXPECT_NE(block_tiles_wastes(Weight(256, 256, 1, 0.5).view, DType::bf16, 2).find("50 %"),
-            std::string::npos);
+TEST(BlockTilesPack, ItsDensityIsThatOfBlocks) {
+  EXPECT_EQ(block_tiles_density(Weight(256, 256, 0, 1).view, DType::bf16, 2), 0);
+  EXPECT_EQ(block_tiles_density(Weight(250, 200, 1, 0.5).view, DType::bf16, 2), 1);
+  // One weight in one of 4x3 blocks, the last of which are cut.
+  Weight weight(200, 180, 0, 1);
+  weight.bits.back() = 1;
+  EXPECT_DOUBLE_EQ(block_tiles_density(weight.view, DType::bf16, 2), 1.0 / 12);
 }
 
 TEST(BlockTilesPack, DamageIsRefusedOrHarmless) {

@@ -56,9 +56,12 @@ TEST(GpuFamily, PricesEveryFormatAtEveryTokenCount) {
   ASSERT_EQ(set.candidates.size(), std::size(gpu_formats));
   for (const LayoutCandidate& candidate : set.candidates) {
     if (!candidate.dropped.empty()) {
-      EXPECT_FALSE(
-          gpu_format_refuses(weight, DType::bf16, candidate.layout.panels[0].segments[0].format).empty())
-          << candidate.name << ": " << candidate.dropped;
+      const Format format = candidate.layout.panels[0].segments[0].format;
+      if (format == Format::block_tiles)
+        EXPECT_NE(candidate.dropped.find("100 % of its blocks of 64x64 keep something"), std::string::npos);
+      else
+        EXPECT_FALSE(gpu_format_refuses(weight, DType::bf16, format).empty())
+            << candidate.name << ": " << candidate.dropped;
       continue;
     }
     ASSERT_EQ(candidate.shapes.size(), 2u);
@@ -67,6 +70,30 @@ TEST(GpuFamily, PricesEveryFormatAtEveryTokenCount) {
     EXPECT_EQ(candidate.shapes[1].shape, "expand");
     EXPECT_NEAR(candidate.shapes[1].predicted_us, 5 * 4.096, 1e-9);
   }
+}
+
+/// The time of block_tiles is that of the blocks it stores, however full they are.
+TEST(GpuFamily, BlockTilesArePricedByTheirBlocks) {
+  std::vector<std::uint16_t> bits(128 * 128);
+  bits[0] = 0x3f80;
+  const MatrixView weight{DType::bf16, 128, 128, reinterpret_cast<const std::byte*>(bits.data())};
+  CostProfile profile;
+  profile.curves.push_back(
+      {"block_tiles.decode", "mma", 16, 128, 128, {{0.0, 0.0, 0}, {0.25, 1.0, 0}, {1.0, 4.0, 0}}});
+  GpuFamily gpu;
+  gpu.max_tokens[Format::block_tiles] = 16;
+  CompileOptions options;
+  options.dtype = DType::bf16;
+  options.tokens = {16};
+  options.threads = 1;
+  const auto family = make_gpu_family({weight, options, profile}, gpu);
+  for (const LayoutCandidate& candidate : family->enumerate(analyse(weight, {DType::bf16})).candidates)
+    if (candidate.name == "block_tiles") {
+      ASSERT_EQ(candidate.dropped, "");
+      ASSERT_EQ(candidate.shapes.size(), 1u);
+      const double full = *profile.time_us("block_tiles.decode", "mma", 1.0, 16, 128, 128);
+      EXPECT_NEAR(candidate.shapes[0].predicted_us, full / 4, 1e-6 * full);
+    }
 }
 
 /// Without a price for some token count a format cannot serve a plan that names it.

@@ -14,11 +14,7 @@ constexpr double close_call = 1.5;
 
 std::string reason_against(const GpuCandidateInputs& in, Format format) {
   if (!in.gpu.max_tokens.contains(format)) return "this GPU has no kernel for it";
-  std::string why = gpu_format_refuses(in.weight, in.dtype, format);
-  // Prices know its density alone, and are those of full blocks.
-  if (why.empty() && format == Format::block_tiles && in.only == "auto")
-    why = block_tiles_wastes(in.weight, in.dtype, in.threads);
-  return why;
+  return gpu_format_refuses(in.weight, in.dtype, format);
 }
 
 /// Prices a format for all token counts; marks it dropped if some count cannot be priced.
@@ -73,7 +69,16 @@ CandidateSet enumerate_gpu_candidates(const GpuCandidateInputs& in) {
     panel.segments.push_back({format, 0, in.weight.cols, 0, 0, 0, 0});
     candidate.layout.panels.push_back(std::move(panel));
     candidate.dropped = reason_against(in, format);
-    if (candidate.dropped.empty()) price(in, format, candidate);
+    GpuCandidateInputs priced = in;
+    if (format == Format::block_tiles && candidate.dropped.empty()) {
+      // Its prices are those of full blocks.
+      priced.density = block_tiles_density(in.weight, in.dtype, in.threads);
+      if (in.only == "auto" && priced.density > block_tiles_most)
+        candidate.dropped =
+            fmt::format("{:.0f} % of its blocks of 64x64 keep something: it pays up to {:.0f} %",
+                        100 * priced.density, 100 * block_tiles_most);
+    }
+    if (candidate.dropped.empty()) price(priced, format, candidate);
     set.candidates.push_back(std::move(candidate));
   }
   return set;

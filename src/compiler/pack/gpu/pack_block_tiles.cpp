@@ -1,6 +1,4 @@
 // Packs format block_tiles (src/plan/formats/gpu/block_tiles.h).
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <limits>
 #include <numeric>
@@ -39,20 +37,15 @@ std::vector<std::int64_t> count_blocks(const MatrixView& weight, DType dtype, st
 
 }  // namespace
 
-std::string block_tiles_wastes(const MatrixView& weight, DType dtype, int threads) {
-  constexpr double least_filled = 0.75;
-  std::int64_t kept = 0, stored = 0;
-#pragma omp parallel for schedule(dynamic) reduction(+ : kept, stored) num_threads(threads)
+double block_tiles_density(const MatrixView& weight, DType dtype, int threads) {
+  std::int64_t stored = 0, all = 0;
+#pragma omp parallel for schedule(dynamic) reduction(+ : stored, all) num_threads(threads)
   for (std::int64_t panel = 0; panel < (weight.rows + side - 1) / side; ++panel)
     for (const std::int64_t count : count_blocks(weight, dtype, panel)) {
-      kept += count;
-      stored += count > 0 ? side * side : 0;
+      stored += count > 0 ? 1 : 0;
+      ++all;
     }
-  const double filled = stored > 0 ? static_cast<double>(kept) / static_cast<double>(stored) : 1.0;
-  if (filled >= least_filled) return {};
-  return fmt::format(
-      "its blocks of 64x64 that are not empty keep {:.0f} % of their weights: it pays from {:.0f} % on",
-      100 * filled, 100 * least_filled);
+  return static_cast<double>(stored) / static_cast<double>(all);
 }
 
 std::vector<std::byte> pack_block_tiles(const MatrixView& weight, DType dtype, int threads,

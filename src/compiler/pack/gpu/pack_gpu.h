@@ -47,8 +47,11 @@ struct GpuTarget {
 /// Why `format` cannot hold the matrix, or empty. 2:4 needs its pattern; all need rows, cols ≥ 1.
 std::string gpu_format_refuses(const MatrixView& weight, DType plan_dtype, Format format);
 
-/// Why block_tiles would store mostly zeros, or empty: it holds every matrix, but blocks as dense ones.
-std::string block_tiles_wastes(const MatrixView& weight, DType plan_dtype, int threads);
+/// The share of all blocks of 64x64 that keep anything: block_tiles stores those, as dense ones, and its time
+/// depends on them alone.
+double block_tiles_density(const MatrixView& weight, DType plan_dtype, int threads);
+/// Where more of them keep something it does not pay: it loses to dense from about a half on.
+inline constexpr double block_tiles_most = 0.6;
 
 /// Packs the weights, rounded to `plan_dtype` (bf16 or fp16), with work dealt to `target`. @param kept
 /// receives the number of kept weights. Deterministic.
