@@ -1,6 +1,7 @@
 """cross_sparse.torch on the CPU."""
 
 import copy
+import json
 
 import pytest
 
@@ -45,6 +46,24 @@ def test_layers_are_replaced_and_epilogues_fused(sparse, dense, x):
     with torch.inference_mode():
         assert same(sparse(x), dense(x))
     assert "2 of 2 layers replaced" in str(cst.report(sparse))
+
+
+def test_report_as_data(dense):
+    dense[2].weight.data.normal_()
+    sparse = cst.sparsify(dense, tokens=(1, 8), keep_dense=False, progress=False)
+    first, second = cst.report(sparse).layers
+    assert isinstance(first, cst.LayerReport) and first.replaced and first.activation == "gelu"
+    assert first.shape == (160, 96) and 0 < first.packed_bytes <= first.dense_bytes and sum(first.formats.values()) > 0.99
+    assert [decision.tokens for decision in first.decisions] == [1, 8]
+    for decision in first.decisions:
+        assert decision.kernel and decision.measured_us > 0 and decision.dense_measured_us > 0 and decision.rejected
+        assert first.speedups[decision.tokens] == decision.speedup
+    assert not second.replaced and "fewer zeros" in second.reason and second.decisions == []
+    assert json.loads(json.dumps(cst.report(sparse).to_dict()))["layers"][0]["decisions"][1]["tokens"] == 8
+    del sparse.cross_report  # as after loading: what the plans say
+    assert [layer.name for layer in cst.report(sparse).layers] == ["0"]
+    with pytest.raises(cs.UsageError, match="not sparsified"):
+        cst.report(torch.nn.Sequential())
 
 
 def test_eager_calls_are_the_operator(sparse, x):
