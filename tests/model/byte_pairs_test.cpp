@@ -116,7 +116,8 @@ TEST(BytePairs, reads_merges_in_both_forms) {
   for (json& merge : root["model"]["merges"])
     merge = merge[0].get<std::string>() + " " + merge[1].get<std::string>();
   const BytePairs strings = parse_byte_pairs(root, "strings");
-  for (const json& text : cases()["texts"])
+  const json all = cases();
+  for (const json& text : all["texts"])
     EXPECT_EQ(pairs.encode(text.get<std::string>()), strings.encode(text.get<std::string>()));
 }
 

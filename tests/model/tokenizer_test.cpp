@@ -34,7 +34,8 @@ void expect_ids(const WordPiece& tokenizer, const std::string& name) {
 TEST(WordPiece, gives_the_reference_ids_for_hostile_texts) {
   const WordPiece read = read_word_piece(fixture("tiny_bert"));
   expect_ids(read, "uncased");
-  for (const auto& [name, given] : cases()["rules"].items()) {
+  const json all = cases();
+  for (const auto& [name, given] : all["rules"].items()) {
     WordPieceRules rules;
     rules.clean_text = given["clean_text"];
     rules.cjk_spacing = given["handle_chinese_chars"];
