@@ -1,7 +1,7 @@
 // Tokens shared out between workers: the same results as panels shared out, and chains of two layers.
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <algorithm>
 
 #include "cross/error.h"
 #include "cross/session.h"
@@ -96,7 +96,7 @@ Array run_chain(Session& session, const Plan& plan, const Array& x, Activation b
   Array y(plan.dtype, x.rows(), plan.layers[1].rows);
   if (residual != nullptr) y = *residual;
   GuardedBuffer output(y.bytes().size());
-  std::memcpy(output.data(), y.bytes().data(), y.bytes().size());
+  std::copy_n(y.bytes().data(), y.bytes().size(), output.data());
   const std::size_t needed = session.chain_workspace_bytes(0, 1, x.rows());
   GuardedBuffer workspace((needed + 63) / 64 * 64);
   session.run_chain(0, 1, between,
@@ -105,7 +105,7 @@ Array run_chain(Session& session, const Plan& plan, const Array& x, Activation b
                      .tokens = x.rows(),
                      .residual = residual != nullptr ? output.data() : nullptr,
                      .workspace = {workspace.data(), needed}});
-  std::memcpy(y.bytes().data(), output.data(), y.bytes().size());
+  std::copy_n(output.data(), y.bytes().size(), y.bytes().data());
   return y;
 }
 
