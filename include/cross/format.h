@@ -22,14 +22,17 @@ enum class Format : std::uint8_t {
   two_four,       ///< at most two of every four columns: values and 2-bit positions in tensor-core fragments
   cross_panels,   ///< fp32: per row panel a list for tensor cores and one for CUDA cores
   block_tiles,    ///< blocks of 64x64 that keep anything, dense inside, in tensor-core fragments
+  split_blocks,   ///< fp32: kept weights as two fp16 parts each, by block of 128x64, put into shared memory
+                  ///< one by one
 };
 
 inline constexpr Format all_formats[] = {Format::dense, Format::dense_panel, Format::bitmap, Format::index8,
                                          Format::n_m,   Format::block,       Format::empty};
 
 /// Formats of the CUDA device family.
-inline constexpr Format gpu_formats[] = {Format::delta4,   Format::delta8,       Format::bitmap_planes,
-                                         Format::two_four, Format::cross_panels, Format::block_tiles};
+inline constexpr Format gpu_formats[] = {Format::delta4,      Format::delta8,       Format::bitmap_planes,
+                                         Format::two_four,    Format::cross_panels, Format::block_tiles,
+                                         Format::split_blocks};
 
 constexpr bool is_gpu_format(Format format) {
   for (const Format one : gpu_formats)
@@ -63,6 +66,8 @@ constexpr std::string_view name_of(Format format) {
       return "two_four";
     case Format::cross_panels:
       return "cross_panels";
+    case Format::split_blocks:
+      return "split_blocks";
     case Format::block_tiles:
       return "block_tiles";
   }

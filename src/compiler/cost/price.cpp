@@ -39,6 +39,7 @@ double price_density(const BlockCounts& counts, std::size_t block, std::int64_t 
     case Format::two_four:
     case Format::cross_panels:
     case Format::block_tiles:
+    case Format::split_blocks:
       break;
   }
   return 1.0;

@@ -9,6 +9,7 @@ GpuKernel bitmap_planes_sm80();
 GpuKernel bitmap_planes_sm90();
 GpuKernel cross_panels_sm90();
 GpuKernel block_tiles_sm90();
+GpuKernel split_blocks_sm90();
 GpuKernel delta4_sm80();
 GpuKernel delta4_sm90();
 GpuKernel delta8_sm80();

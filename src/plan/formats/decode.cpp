@@ -153,6 +153,7 @@ CheckedSize check_segment(std::span<const std::byte> bytes, const SegmentShape& 
     case Format::two_four:
     case Format::cross_panels:
     case Format::block_tiles:
+    case Format::split_blocks:
       return {0, "this format belongs to the CUDA device family, not to a segment of a CPU plan"};
     case Format::bitmap:
     case Format::n_m:

@@ -13,6 +13,9 @@ std::vector<std::byte> pack_bitmap_planes(const MatrixView& weight, DType dtype,
 /// Empty, or the first group of four columns that keeps more than two weights.
 std::string two_four_refuses(const MatrixView& weight, DType dtype);
 std::vector<std::byte> pack_two_four(const MatrixView& weight, DType dtype, int threads, std::int64_t& kept);
+/// Empty, or where a weight is Inf or NaN.
+std::string split_blocks_refuses(const MatrixView& weight);
+std::vector<std::byte> pack_split_blocks(const MatrixView& weight, int threads, std::int64_t& kept);
 std::vector<std::byte> pack_block_tiles(const MatrixView& weight, DType dtype, int threads,
                                         std::int64_t& kept);
 

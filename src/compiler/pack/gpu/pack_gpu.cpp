@@ -48,11 +48,13 @@ std::string gpu_format_refuses(const MatrixView& weight, DType plan_dtype, Forma
       !formats::gpu::delta_takes(weight.rows, weight.cols))
     return "the matrix has too many rows or columns for the directories of this format";
   if (format == Format::two_four) return two_four_refuses(weight, plan_dtype);
+  if (format == Format::split_blocks) return split_blocks_refuses(weight);
   return {};
 }
 
 std::vector<std::byte> pack_gpu(const MatrixView& weight, DType plan_dtype, Format format,
-                                const GpuTarget& target, int threads, std::int64_t& kept) {
+                                const GpuTarget& target, int threads, std::int64_t& kept,
+                                CrossDecision* decision) {
   if (const std::string why = gpu_format_refuses(weight, plan_dtype, format); !why.empty())
     throw InternalError("pack: " + why);
   switch (format) {
@@ -65,9 +67,11 @@ std::vector<std::byte> pack_gpu(const MatrixView& weight, DType plan_dtype, Form
     case Format::two_four:
       return pack_two_four(weight, plan_dtype, threads, kept);
     case Format::cross_panels:
-      return pack_cross_panels(weight, target, threads, kept);
+      return pack_cross_panels(weight, target, threads, kept, decision);
     case Format::block_tiles:
       return pack_block_tiles(weight, plan_dtype, threads, kept);
+    case Format::split_blocks:
+      return pack_split_blocks(weight, threads, kept);
     default:
       throw InternalError("pack: not a format of the CUDA device family");
   }

@@ -53,9 +53,13 @@ double block_tiles_density(const MatrixView& weight, DType plan_dtype, int threa
 /// Where more of them keep something it does not pay: it loses to dense from about a half on.
 inline constexpr double block_tiles_most = 0.6;
 
-/// Packs the weights, rounded to `plan_dtype` (bf16 or fp16), with work dealt to `target`. @param kept
-/// receives the number of kept weights. Deterministic.
+struct CrossDecision;
+
+/// Packs the weights, rounded to `plan_dtype`, with work dealt to `target`. Deterministic.
+/// @param kept  receives the number of kept weights
+/// @param decision  receives what cross_panels decided; other formats leave it alone
 std::vector<std::byte> pack_gpu(const MatrixView& weight, DType plan_dtype, Format format,
-                                const GpuTarget& target, int threads, std::int64_t& kept);
+                                const GpuTarget& target, int threads, std::int64_t& kept,
+                                CrossDecision* decision = nullptr);
 
 }  // namespace cross::compiler

@@ -8,6 +8,7 @@
 #include "plan/formats/gpu/block_tiles.h"
 #include "plan/formats/gpu/cross_panels.h"
 #include "plan/formats/gpu/delta.h"
+#include "plan/formats/gpu/split_blocks.h"
 #include "plan/formats/gpu/two_four.h"
 
 namespace cross::formats::gpu {
@@ -34,6 +35,8 @@ std::string check(std::span<const std::byte> blob, Format format, std::int64_t r
       return check_cross_panels(blob, rows, cols);
     case Format::block_tiles:
       return check_block_tiles(blob, rows, cols);
+    case Format::split_blocks:
+      return check_split_blocks(blob, rows, cols);
     default:
       return fmt::format("format {} is not one of the CUDA device family", name_of(format));
   }
@@ -52,6 +55,8 @@ void decode(std::span<const std::byte> blob, const Visitor& visit) {
       return decode_cross_panels(blob, visit);
     case Format::block_tiles:
       return decode_block_tiles(blob, visit);
+    case Format::split_blocks:
+      return decode_split_blocks(blob, visit);
     default:
       throw InternalError("decode: not a format of the CUDA device family");
   }

@@ -1,4 +1,4 @@
-// fp32 products of cross_panels against float64: both units, odd shapes, special values, equal bits.
+// fp32 products of cross_panels and split_blocks against float64: odd shapes, special values, equal bits.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -44,13 +44,14 @@ Floats random_floats(unsigned seed, std::int64_t rows, std::int64_t cols, double
   return result;
 }
 
-class CrossPanels : public GpuTest {
+template <Format format>
+class Fp32Products : public GpuTest {
  protected:
   void SetUp() override {
     GpuTest::SetUp();
     if (IsSkipped()) return;
-    kernel_ = kernels::cuda::gpu_kernel_for(Format::cross_panels, gpu().major, gpu().minor);
-    if (kernel_ == nullptr) GTEST_SKIP() << "cross_panels does not run on this GPU";
+    kernel_ = kernels::cuda::gpu_kernel_for(format, gpu().major, gpu().minor);
+    if (kernel_ == nullptr) GTEST_SKIP() << name_of(format) << " does not run on this GPU";
   }
 
   /// Twice, with equal bits; counters zero afterwards; y[t, r] within `tolerance` of Σ|w·x|
@@ -65,14 +66,15 @@ class CrossPanels : public GpuTest {
     std::int64_t kept = 0;
     const auto blob = compiler::pack_gpu(
         {DType::fp32, weight.rows, weight.cols, reinterpret_cast<const std::byte*>(weight.values.data())},
-        DType::fp32, Format::cross_panels, target, available_cores(), kept);
-    ASSERT_EQ(formats::gpu::check(blob, Format::cross_panels, weight.rows, weight.cols), "");
+        DType::fp32, format, target, available_cores(), kept);
+    ASSERT_EQ(formats::gpu::check(blob, format, weight.rows, weight.cols), "");
     const cuda::DeviceBuffer packed(blob.size(), "weights"), x_gpu(x.bytes().size(), "x");
     packed.upload(blob);
     x_gpu.upload(x.bytes());
     const kernels::cuda::PackedMatrix matrix{blob, packed.data(), DType::fp32};
     ASSERT_EQ(kernel_->refuses(matrix, x.rows, gpu().shared_bytes), "");
-    const cuda::DeviceBuffer workspace(kernel_->workspace(matrix, x.rows), "workspace");
+    const cuda::DeviceBuffer workspace(std::max(counter_bytes, kernel_->workspace(matrix, x.rows)),
+                                       "workspace");
     workspace.fill(0xff);
     workspace.upload(std::vector<std::byte>(counter_bytes));
     const auto outputs = static_cast<std::size_t>(x.rows * weight.rows);
@@ -141,6 +143,9 @@ class CrossPanels : public GpuTest {
   const GpuKernel* kernel_ = nullptr;
 };
 
+using CrossPanels = Fp32Products<Format::cross_panels>;
+using SplitBlocks = Fp32Products<Format::split_blocks>;
+
 TEST_F(CrossPanels, OddShapesAllDensitiesBothUnits) {
   struct Shape {
     std::int64_t rows, cols, tokens;
@@ -208,6 +213,81 @@ TEST_F(CrossPanels, Magnitudes) {
   for (std::int64_t t = 0; t < x.rows; ++t)
     for (std::int64_t c = 0; c < x.cols; ++c) x.at(t, c) *= std::ldexp(1.0f, static_cast<int>(t % 80) - 40);
   ASSERT_NO_FATAL_FAILURE(check(weight, x, options(Units::fraction)));
+}
+
+/// Every tile of the kernel: few and many rows and tokens, K short and long; empty blocks, and none at all.
+TEST_F(SplitBlocks, OddShapesAllDensities) {
+  struct Shape {
+    std::int64_t rows, cols, tokens;
+  };
+  unsigned seed = 50;
+  for (const Shape& shape : {Shape{1, 1, 1},
+                             {3, 7, 2},
+                             {64, 64, 128},
+                             {65, 63, 129},
+                             {127, 200, 33},
+                             {257, 1031, 9},
+                             {300, 1000, 130},
+                             {512, 512, 256},
+                             {1024, 256, 256},
+                             {2048, 512, 200},
+                             {512, 4608, 256},
+                             {130, 5000, 64},
+                             {4000, 130, 520},
+                             {1031, 77, 31},
+                             {1100, 2052, 300},
+                             {256, 9000, 65}})
+    for (const double density : {0.1, 0.0, 0.004, 0.5, 1.0}) {
+      // The float64 product takes longest.
+      if (density != 0.1 && shape.rows * shape.cols * shape.tokens > 50'000'000) break;
+      SCOPED_TRACE(::testing::Message() << shape.rows << "x" << shape.cols << ", " << shape.tokens
+                                        << " tokens, density " << density);
+      const Floats weight = random_floats(++seed, shape.rows, shape.cols, density);
+      ASSERT_NO_FATAL_FAILURE(check(weight, random_floats(98, shape.tokens, shape.cols, 1), {}));
+    }
+}
+
+TEST_F(SplitBlocks, Epilogues) {
+  for (const std::int64_t rows : {261, 264}) {
+    const Floats weight = random_floats(3, rows, 520, 0.4), x = random_floats(4, 77, 520, 1),
+                 residual = random_floats(5, 77, rows, 1);
+    std::vector<float> bias(static_cast<std::size_t>(rows));
+    for (std::size_t i = 0; i < bias.size(); ++i) bias[i] = 0.37f * static_cast<float>(i % 11) - 1.7f;
+    GpuArgs relu;
+    relu.activation = Activation::relu;
+    ASSERT_NO_FATAL_FAILURE(check(weight, x, {}, {}, &residual, bias));
+    ASSERT_NO_FATAL_FAILURE(check(weight, x, {}, relu, nullptr, bias));
+  }
+}
+
+/// Also far along K, after finite blocks.
+TEST_F(SplitBlocks, InfAndNan) {
+  for (const std::int64_t cols : {600, 3000}) {
+    Floats weight = random_floats(6, 300, cols, 0.3), x = random_floats(7, 140, cols, 1);
+    for (std::int64_t r = 0; r < weight.rows; ++r) weight.at(r, 77) = 0;
+    for (std::int64_t t = 0; t < x.rows; t += 5) x.at(t, 77) = t % 2 == 0 ? INFINITY : NAN;
+    x.at(3, 300) = -INFINITY;
+    x.at(130, cols - 1) = NAN;
+    x.at(10, 500) = 1e-30f;
+    ASSERT_NO_FATAL_FAILURE(check(weight, x, {}));
+    weight.at(22, 6) = -0.0f;
+    x.at(7, 6) = INFINITY;
+    ASSERT_NO_FATAL_FAILURE(check(weight, x, {}));
+  }
+}
+
+/// Rows and tokens of very different magnitude, and tokens that grow or shrink along K.
+TEST_F(SplitBlocks, Magnitudes) {
+  for (const int step : {0, 3, -3}) {
+    Floats weight = random_floats(8, 200, 1500, 0.4), x = random_floats(9, 130, 1500, 1);
+    for (std::int64_t r = 0; r < weight.rows; ++r)
+      for (std::int64_t c = 0; c < weight.cols; ++c)
+        weight.at(r, c) *= std::ldexp(1.0f, static_cast<int>(r % 60) - 30);
+    for (std::int64_t t = 0; t < x.rows; ++t)
+      for (std::int64_t c = 0; c < x.cols; ++c)
+        x.at(t, c) *= std::ldexp(1.0f, static_cast<int>(t % 80) - 40 + step * static_cast<int>(c / 150));
+    ASSERT_NO_FATAL_FAILURE(check(weight, x, {}));
+  }
 }
 
 }  // namespace

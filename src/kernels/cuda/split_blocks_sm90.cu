@@ -1,0 +1,131 @@
+// Host side of split_blocks: the tile for a product, launch.
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <limits>
+#include <string>
+
+#include "kernels/cuda/device_limits.h"
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/rows.h"
+#include "kernels/cuda/split_blocks.cuh"
+#include "plan/formats/gpu/blob.h"
+
+namespace cross::kernels::cuda {
+namespace {
+
+using namespace split_blocks;
+
+/// A tile, and what it takes in µs: a launch, and every block of a K group with one CTA an SM, and how much
+/// more with each further one. Measured on an H200 from 512x512 to 4096x4096; only their ratios matter.
+struct Shape {
+  int rows, tokens, k_groups, threads, ctas_an_sm;
+  bool flushes;
+  std::uint32_t shared_bytes;
+  void (*kernel)(Params);
+  double launch_us, block_us, sharing_us;
+};
+/// Every doubling of the CTAs of a cluster.
+constexpr double doubling_us = 0.9;
+
+template <class T>
+constexpr Shape shape_of(double launch_us, double block_us, double sharing_us = 0) {
+  return {T::rows,         T::tokens, T::k_groups, T::threads, T::ctas_an_sm, T::flushes,
+          T::shared_bytes, kernel<T>, launch_us,   block_us,   sharing_us};
+}
+
+constexpr std::array shapes = {
+    shape_of<Tile<64, 1, 1, false, 3>>(2.3, 1.65, 0.3), shape_of<Tile<64, 1, 2, false>>(2.6, 2.1),
+    shape_of<Tile<64, 1, 2, true>>(2.6, 2.1),           shape_of<Tile<128, 1, 2, false>>(3.3, 2.3),
+    shape_of<Tile<128, 1, 2, true>>(3.3, 2.3),
+};
+/// Columns that tensor cores may add up by themselves, in blocks.
+constexpr int most_blocks_unflushed = 5;
+
+struct Choice {
+  const Shape* shape = nullptr;
+  int splits = 1;
+};
+
+/// Clusters of so many CTAs do not use every SM: they must fit into a GPC.
+int sms_for(int splits, int sms) { return splits <= 2 ? sms : splits == 4 ? sms * 10 / 11 : sms * 17 / 20; }
+
+/// The tile and the split of K with the least predicted time.
+Choice choose(const SplitBlocksHeader& h, std::int64_t tokens, int sms) {
+  Choice best;
+  double least = std::numeric_limits<double>::infinity();
+  for (const Shape& shape : shapes)
+    for (const int splits : {1, 2, 4, 8}) {
+      if (splits > 1 && splits * shape.k_groups > h.k_blocks) continue;
+      const std::int64_t blocks = (h.k_blocks + splits * shape.k_groups - 1) / (splits * shape.k_groups);
+      if (shape.flushes != (blocks > most_blocks_unflushed)) continue;
+      const std::int64_t clusters =
+          (h.rows + shape.rows - 1) / shape.rows * ((tokens + shape.tokens - 1) / shape.tokens);
+      const std::int64_t at_once = std::max(1, sms_for(splits, sms) / splits * shape.ctas_an_sm);
+      const std::int64_t rounds = (clusters + at_once - 1) / at_once;
+      const std::int64_t sharing =
+          std::min<std::int64_t>(shape.ctas_an_sm, (clusters * splits + sms - 1) / sms);
+      const double us = static_cast<double>(rounds) *
+                        (shape.launch_us + doubling_us * std::countr_zero(static_cast<unsigned>(splits)) +
+                         static_cast<double>(blocks) *
+                             (shape.block_us + shape.sharing_us * static_cast<double>(sharing - 1)));
+      if (us < least) least = us, best = {&shape, splits};
+    }
+  return best;
+}
+
+SplitBlocksHeader header_of(const PackedMatrix& matrix) {
+  return read_header<SplitBlocksHeader>(matrix.host);
+}
+
+std::string refuses(const PackedMatrix&, std::int64_t tokens, std::size_t shared_bytes) {
+  if (tokens > split_max_tokens) return "split_blocks takes at most 1024 tokens";
+  for (const Shape& shape : shapes)
+    if (shape.shared_bytes > shared_bytes) return "split_blocks needs more shared memory than this GPU has";
+  return {};
+}
+
+std::size_t workspace(const PackedMatrix&, std::int64_t) { return 0; }
+
+int launch_choice(const PackedMatrix& matrix, const GpuArgs& args, const Choice& choice) {
+  const SplitBlocksHeader h = header_of(matrix);
+  const Shape& shape = *choice.shape;
+  Params p;
+  p.begin = reinterpret_cast<const std::uint32_t*>(matrix.device + h.begin);
+  p.row_exponents = reinterpret_cast<const std::int32_t*>(matrix.device + h.exponents);
+  p.parts = reinterpret_cast<const uint4*>(matrix.device + h.parts);
+  p.places = reinterpret_cast<const uint2*>(matrix.device + h.places);
+  p.x = static_cast<const float*>(args.x);
+  p.epilogue = {static_cast<float*>(args.y), args.bias, static_cast<const float*>(args.residual), h.rows,
+                args.activation};
+  p.cols = h.cols;
+  p.tokens = static_cast<std::int32_t>(args.tokens);
+  p.k_blocks = h.k_blocks;
+  p.row_tiles = (h.rows + shape.rows - 1) / shape.rows;
+  p.splits = choice.splits;
+  p.aligned = h.cols % 4 == 0 && reinterpret_cast<std::uintptr_t>(args.x) % 16 == 0;
+  p.overlap = args.overlap;
+  const std::uint64_t lists =
+      2 * static_cast<std::uint64_t>(h.panels) * static_cast<std::uint64_t>(h.k_blocks);
+  p.aboard = lists <= most_lists_aboard;
+  if (p.aboard) std::memcpy(p.begin_aboard, matrix.host.data() + h.begin, 4 * (lists + 1));
+  const int token_tiles = (p.tokens + shape.tokens - 1) / shape.tokens;
+  return launch_in_clusters(shape.kernel, p.row_tiles * token_tiles * choice.splits, choice.splits,
+                            shape.threads, shape.shared_bytes, args.stream, args.overlap, p);
+}
+
+int launch_split_blocks(const PackedMatrix& matrix, const GpuArgs& args) {
+  if (args.tokens == 0) return cudaSuccess;
+  return launch_choice(matrix, args, choose(header_of(matrix), args.tokens, device_limits().sms));
+}
+
+}  // namespace
+
+GpuKernel split_blocks_sm90() {
+  return {Format::split_blocks, "sm90", split_max_tokens, refuses, workspace, launch_split_blocks, nullptr};
+}
+
+}  // namespace cross::kernels::cuda

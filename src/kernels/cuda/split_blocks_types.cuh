@@ -1,0 +1,99 @@
+// What the parts of the split_blocks kernel share: parameters, tiles, instructions.
+#pragma once
+
+#include "kernels/cuda/cluster.cuh"
+#include "kernels/cuda/epilogue.cuh"
+#include "kernels/cuda/wgmma.cuh"
+#include "plan/formats/gpu/split_blocks.h"
+
+namespace cross::kernels::cuda::split_blocks {
+
+using namespace formats::gpu;
+
+inline constexpr int split_max_tokens = 1024;
+inline constexpr int warp_group_threads = 128, group_tokens = 64;
+/// Buffers of a K group: one that is multiplied, one that is written, one that is being cleared.
+inline constexpr int stages = 3;
+/// Blocks whose products tensor cores add up, truncating, before CUDA cores take the sums.
+inline constexpr int blocks_a_sum = 4;
+
+/// Lists whose beginnings travel with the launch: nobody waits for memory to learn where weights are.
+inline constexpr int most_lists_aboard = 640;
+
+struct Params {
+  const std::uint32_t* begin = nullptr;
+  const std::int32_t* row_exponents = nullptr;
+  const uint4* parts = nullptr;
+  const uint2* places = nullptr;
+  const float* x = nullptr;  ///< [tokens, cols]
+  EpilogueArgs<float> epilogue;
+  std::int64_t cols = 0;
+  std::int32_t tokens = 0, k_blocks = 0, row_tiles = 0;
+  std::int32_t splits = 1;  ///< CTAs of a cluster, which share K
+  bool aligned = false;     ///< rows of x are 16-byte aligned
+  bool overlap = false;     ///< x may not be there yet
+  bool aboard = false;      ///< begin_aboard holds what begin does
+  std::uint32_t begin_aboard[most_lists_aboard + 1];
+};
+
+/// What a CTA does: `rows` weights' rows (64 or 128) by 64 · token_groups tokens; k_groups of its warp groups
+/// share K, and so do the CTAs of a cluster.
+/// @tparam ctas  that share an SM: two leave too few registers to load the next block while one is multiplied
+template <int row_count, int token_group_count, int k_group_count, bool long_k, int ctas = 1>
+struct Tile {
+  static constexpr int rows = row_count, token_groups = token_group_count, k_groups = k_group_count;
+  static constexpr bool flushes = long_k, loads_ahead = ctas * 128 * token_group_count * k_group_count < 512;
+  static constexpr int ctas_an_sm = ctas;
+  static constexpr int tokens = group_tokens * token_groups;
+  static constexpr int group_threads = warp_group_threads * token_groups;  ///< that share K
+  static constexpr int threads = group_threads * k_groups;
+  static constexpr std::uint32_t part_bytes = rows * split_k * 2, buffer_bytes = 2 * part_bytes;
+  static constexpr std::uint32_t group_bytes = stages * buffer_bytes;
+  /// Quads of weights a thread fetches one block ahead: as many as registers allow.
+  static constexpr int quads_ahead = !loads_ahead || (rows == 128 && flushes) ? 2 : 4;
+  static constexpr int pitch = rows + 8;  ///< floats of a token in a tile of sums: no two lanes share a bank
+  static constexpr std::uint32_t shared_bytes = 1024 + k_groups * group_bytes + 4 * tokens;
+  static_assert(4 * pitch * tokens <= group_bytes);
+  static_assert(k_groups == 1 || (k_groups == 2 && token_groups == 1));
+};
+
+__device__ __forceinline__ float power_of_two(std::int32_t exponent) {
+  return __int_as_float((exponent + 127) << 23);
+}
+__device__ __forceinline__ float larger(float a, float b) {
+  float d;  // NaN if one is
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(d) : "f"(a), "f"(fabsf(b)));
+  return d;
+}
+/// Two neighbours: their high parts, and what those leave.
+__device__ __forceinline__ void split_pair(float v0, float v1, float scale, std::uint32_t& high,
+                                           std::uint32_t& low) {
+  const __half2 h = __floats2half2_rn(v0 * scale, v1 * scale);
+  const float2 back = __half22float2(h);
+  const __half2 l = __floats2half2_rn(fmaf(v0, scale, -back.x), fmaf(v1, scale, -back.y));
+  high = *reinterpret_cast<const std::uint32_t*>(&h);
+  low = *reinterpret_cast<const std::uint32_t*>(&l);
+}
+__device__ __forceinline__ void store_shared2(std::uint32_t address, std::uint32_t value) {
+  asm volatile("st.shared.b16 [%0], %1;" ::"r"(address), "h"(static_cast<std::uint16_t>(value)) : "memory");
+}
+__device__ __forceinline__ void store_shared_floats(std::uint32_t address, const float (&v)[4]) {
+  asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(address), "f"(v[0]), "f"(v[1]), "f"(v[2]),
+               "f"(v[3])
+               : "memory");
+}
+__device__ __forceinline__ float4 load_cluster16(std::uint32_t address) {
+  float4 v;
+  asm volatile("ld.shared::cluster.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+               : "r"(address)
+               : "memory");
+  return v;
+}
+__device__ __forceinline__ std::int32_t load_cluster4(std::uint32_t address) {
+  std::int32_t v;
+  asm volatile("ld.shared::cluster.b32 %0, [%1];" : "=r"(v) : "r"(address) : "memory");
+  return v;
+}
+
+}  // namespace cross::kernels::cuda::split_blocks
