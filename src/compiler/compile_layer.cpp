@@ -288,6 +288,7 @@ class LayerCompiler {
     }
     if (context_.measurer != nullptr)
       for (LayerDecision::Balance& balance : plan_.decision.balance) measure_balance(balance);
+    family_->describe_packing(plan_.decision);
     record();
   }
 

@@ -37,6 +37,9 @@ class LayerFamily {
   virtual std::optional<LayerDecision::Balance> schedule(Variant& variant,
                                                          const PricedShape& shape) const = 0;
 
+  /// Adds to what `explain` shows what packing itself decided.
+  virtual void describe_packing(LayerDecision& decision) const { (void)decision; }
+
   /// Packed row → row of W for candidates that are `sorted`.
   virtual std::span<const std::int32_t> row_order() const { return {}; }
   /// Dense libraries that a profile may hold, and the arithmetic that their prices stand under.

@@ -1,11 +1,15 @@
 // GPUs: one blob per matrix, whose work is dealt to the SMs when it is packed.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "compiler/family/family.h"
 #include "compiler/pack/gpu/kept_rows.h"
+#include "compiler/pack/gpu/pack_cross_panels.h"
 #include "compiler/pack/pack.h"
 #include "compiler/select/candidates_gpu.h"
 #include "plan/formats/layout.h"
@@ -43,8 +47,10 @@ class GpuLayerFamily final : public LayerFamily {
     packing.arithmetic = in_.options.dtype == DType::fp32 ? PlanArithmetic::fp32 : PlanArithmetic::mma;
     packing.panels = candidate.layout.panels;
     cross::Segment& segment = packing.panels.at(0).segments.at(0);
+    CrossDecision decision;
     std::vector<std::byte> blob = pack_gpu(in_.weight, in_.options.dtype, segment.format,
-                                           target_for(segment.format), in_.options.threads, nnz);
+                                           target_for(segment.format), in_.options.threads, nnz, &decision);
+    if (segment.format == Format::cross_panels) cross_ = decision;
     segment.offset = 0;
     segment.bytes = blob.size();
     blob.resize(padded(blob.size()));
@@ -77,6 +83,20 @@ class GpuLayerFamily final : public LayerFamily {
     variant.policy = "packed";
     if (variant.shape == "expand") variant.library = "cublaslt";
     return std::nullopt;
+  }
+
+  void describe_packing(LayerDecision& decision) const override {
+    if (!cross_) return;
+    decision.blocks_dense = static_cast<int>(cross_->bands.dense);
+    decision.blocks_swing = static_cast<int>(cross_->bands.swing);
+    decision.blocks_sparse = static_cast<int>(cross_->bands.sparse);
+    decision.blocks_empty = static_cast<int>(cross_->bands.empty);
+    decision.row_order += fmt::format(
+        "; cross_panels: {} blocks of 128x64 on tensor cores, {} on CUDA cores, predicted loads {:.2f} and "
+        "{:.2f} "
+        "million clocks a token tile, largest over mean worker {:.2f} with one tile and {:.2f} with eight",
+        cross_->tensor_steps, cross_->gathered_steps, cross_->tensor_load / 1e6, cross_->gather_load / 1e6,
+        cross_->imbalance.front(), cross_->imbalance.back());
   }
 
   std::vector<std::string> libraries() const override { return {"cublaslt"}; }
@@ -113,6 +133,7 @@ class GpuLayerFamily final : public LayerFamily {
   FamilyInputs in_;
   const GpuFamily& gpu_;
   double density_ = 0;
+  std::optional<CrossDecision> cross_;  ///< of the last packing as cross_panels
 };
 
 }  // namespace
