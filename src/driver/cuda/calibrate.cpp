@@ -201,20 +201,20 @@ class Calibration {
           if (*tokens > prefill.max_tokens || !wanted(job, *tokens) ||
               !prefill.refuses(matrix_of(job, layer), *tokens, device_.shared_bytes).empty())
             continue;
-          samples(".prefill", *tokens)[job.density] = time(layer, timed, *tokens, "prefill");
+          samples(".prefill", *tokens)[job.density] = time(job, layer, timed, *tokens, "prefill");
         }
       for (auto tokens = decode_tokens.rbegin(); tokens != decode_tokens.rend(); ++tokens) {
         if (*tokens > job.kernel->max_tokens || !wanted(job, *tokens)) continue;
         if (layers.size() > 1 && (i == 0) != (*tokens <= few_tokens)) continue;
         if (*tokens > most && !serves(job, layer, *tokens)) continue;
-        samples(".decode", *tokens)[job.density] = time(layer, timed, *tokens, "decode");
+        samples(".decode", *tokens)[job.density] = time(job, layer, timed, *tokens, "decode");
       }
       if (job.kernel->expand == nullptr || i > 0) continue;
       // What a run by expansion costs beyond its dense product.
       const auto dense = measurer_.dense("cublaslt", job.dtype, job.size.rows, job.size.cols, false, 1);
       layer.variants[0].library = "cublaslt";
       layer.variants[0].algorithm = dense.algorithm;
-      auto times = time(layer, timed, 1, "expand");
+      auto times = time(job, layer, timed, 1, "expand");
       times.median_us = std::max(times.median_us - dense.us, 0.1);
       samples(".expand", 1)[job.density] = times;
     }
@@ -222,11 +222,14 @@ class Calibration {
 
   static const char* arithmetic_of(DType dtype) { return dtype == DType::fp32 ? "fp32" : "mma"; }
 
-  cross::cuda::Times time(LayerPlan& layer, TimedLayer& timed, std::int64_t tokens, const char* shape) const {
+  cross::cuda::Times time(const Job& job, LayerPlan& layer, TimedLayer& timed, std::int64_t tokens,
+                          const char* shape) const {
     layer.variants[0].tokens = tokens;
     layer.variants[0].shape = shape;
     timed.use(tokens);
-    return time_layer(timed, options_.quick ? 0.0 : seconds_each);
+    const bool sustained =
+        !options_.quick && cross::cuda::runs_long({job.dtype, layer.rows, layer.cols, tokens});
+    return time_layer(timed, options_.quick ? 0.0 : seconds_each, sustained);
   }
 
   void measure_dense(DType type) {

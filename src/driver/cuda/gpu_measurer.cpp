@@ -98,9 +98,14 @@ void TimedLayer::enqueue(int launch, void* stream, bool overlap) const {
   layer_.run(args, {zeroed_.data(), scratch_.data()}, stream, launch % copies_);
 }
 
-cross::cuda::Times time_layer(const TimedLayer& layer, double seconds) {
+cross::cuda::Times time_layer(const TimedLayer& layer, double seconds, bool sustained) {
   Replay replay(layer.launches(), [&](int launch, void* stream) { layer.enqueue(launch, stream); });
-  return cross::cuda::summary(cross::cuda::interleave({&replay}, seconds)[0]);
+  if (!sustained) return cross::cuda::summary(cross::cuda::interleave({&replay}, seconds)[0]);
+  constexpr double burst = 0.01;
+  constexpr std::size_t rounds = 3;
+  std::vector<double> samples = cross::cuda::interleave({&replay}, 0, rounds, burst)[0];
+  samples.erase(samples.begin());
+  return cross::cuda::summary(std::move(samples));
 }
 
 GpuMeasurer::GpuMeasurer(const DeviceInfo& device, int most_algorithms)

@@ -49,7 +49,10 @@ class TimedLayer {
 };
 
 /// Median and spread of a layer's graph replays at the tokens in use.
-cross::cuda::Times time_layer(const TimedLayer& layer, double seconds = 0.01);
+/// @param sustained  samples of 10 ms, the first of which warms the GPU and is not counted: for products that
+/// are
+///                   bound by power, which are faster on a GPU that was idle
+cross::cuda::Times time_layer(const TimedLayer& layer, double seconds = 0.01, bool sustained = false);
 
 /// Dense products are tuned once per shape and remembered: layers of one model repeat shapes.
 class GpuMeasurer final : public compiler::Measurer {
