@@ -23,7 +23,7 @@
 #   balance     CROSS's study of balance: batch sizes, policies, what each step is worth
 #   all         all of these
 #
-# FULL=1: prefill, two_four, block and fp32 with every token count, sparsity and shape of their tables.
+# FULL=1: prefill, two_four, block, fp32 and balance with every token count, sparsity, shape and mask of their tables.
 # --prebuilt: run what scripts/bundle_gpu.sh put there, without building. --out: where JSON goes (default build/gpu-results).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -101,6 +101,6 @@ for part in "${parts[@]}"; do
       files=("${patterns[@]}")
       ;;
   esac
-  if [[ ${FULL:-} == 1 && $part =~ ^(prefill|two_four|block|fp32)$ ]]; then arguments+=(--all); fi
+  if [[ ${FULL:-} == 1 && $part =~ ^(prefill|two_four|block|fp32|balance)$ ]]; then arguments+=(--all); fi
   "$bench" "${arguments[@]}" "$part" "${files[@]}"
 done

@@ -40,9 +40,13 @@ struct Mask {
 
 double worker_imbalance(const std::vector<double>& times) { return cross::compiler::imbalance_of(times); }
 
+const std::vector<std::int64_t> all_items = {1, 2, 4, 8, 16, 32, 64};
+/// What differs from mask to mask shows in few of them; more than eight run eight at a time.
+const std::vector<std::int64_t> few_items = {1, 2, 8};
+
 /// Batch sizes against policies, blocks where the balance put them.
-nlohmann::json batches(Arena& arena, const Mask& mask, const PartOptions& options) {
-  const std::vector<std::int64_t> items = {1, 2, 4, 8, 16, 32, 64};
+nlohmann::json batches(Arena& arena, const Mask& mask, const std::vector<std::int64_t>& items,
+                       const PartOptions& options) {
   std::vector<std::int64_t> tokens;
   for (const std::int64_t n : items) tokens.push_back(n * item_tokens);
   PackedForms forms = bare(mask.weight, tokens);
@@ -90,8 +94,9 @@ nlohmann::json batches(Arena& arena, const Mask& mask, const PartOptions& option
   return rows;
 }
 
-/// Each step of CROSS added to those before, at 1024 tokens; then every block on one unit.
-nlohmann::json ablation(Arena& arena, const Mask& mask, const PartOptions& options) {
+/// Each step of CROSS added to those before, at 1024 tokens; then every block on one unit, and, where asked
+/// for, other orders of rows and columns.
+nlohmann::json ablation(Arena& arena, const Mask& mask, bool orders, const PartOptions& options) {
   struct Step {
     const char* name;
     CrossPanelsOptions options;
@@ -147,6 +152,7 @@ nlohmann::json ablation(Arena& arena, const Mask& mask, const PartOptions& optio
     }
   };
   measure(mask.weight, {std::begin(steps), std::end(steps)}, "");
+  if (!orders) return {{"rows", rows}, {"dense_us", dense_us}, {"full_us", full_us}};
   const std::vector<Step> full = {steps[4]};
   measure(sorted_weight(mask.weight, true, false), full, "rows by density");
   measure(sorted_weight(mask.weight, false, true), full, "columns by density");
@@ -159,16 +165,13 @@ nlohmann::json ablation(Arena& arena, const Mask& mask, const PartOptions& optio
 nlohmann::json balance_part(Arena& arena, const PartOptions& options) {
   constexpr Shape shape{4096, 4096};
   std::vector<std::function<Mask()>> masks;
-  for (const double s : {0.7, 0.9})
+  const auto add_iid = [&](double s) {
     masks.emplace_back([=, seed = options.seed] {
       return Mask{fmt::format("{} i.i.d. {:.0f} %", text_of(shape), 100 * s),
                   iid_weight(DType::fp32, shape, 1 - s, seed)};
     });
-  for (const double s : {0.7, 0.8, 0.9})
-    masks.emplace_back([=, seed = options.seed] {
-      return Mask{fmt::format("{} regions of 30 to 99 %, {:.0f} %", text_of(shape), 100 * s),
-                  region_weight_of_mean(DType::fp32, shape, s, seed)};
-    });
+  };
+  add_iid(0.7);
   for (const std::string& file : options.files)
     masks.emplace_back([=] {
       Mask mask{file.substr(file.find_last_of('/') + 1), pattern_weight(file, DType::fp32)};
@@ -176,12 +179,19 @@ nlohmann::json balance_part(Arena& arena, const PartOptions& options) {
           fmt::format(" ({}, {:.0f} %)", text_of(mask.weight.shape), 100 * (1 - mask.weight.density()));
       return mask;
     });
+  for (const double s : options.all ? std::vector<double>{0.7, 0.8, 0.9} : std::vector<double>{0.8})
+    masks.emplace_back([=, seed = options.seed] {
+      return Mask{fmt::format("{} regions of 30 to 99 %, {:.0f} %", text_of(shape), 100 * s),
+                  region_weight_of_mean(DType::fp32, shape, s, seed)};
+    });
+  if (options.all) add_iid(0.9);
   fmt::print("{}: fp32, format cross_panels; policies and steps forced\n", arena.device().name);
   nlohmann::json batch_rows = nlohmann::json::array(), ablations = nlohmann::json::array();
   for (const auto& make : masks) {
     const Mask mask = make();
-    batch_rows.push_back(batches(arena, mask, options));
-    ablations.push_back(ablation(arena, mask, options));
+    const bool first = batch_rows.empty();
+    batch_rows.push_back(batches(arena, mask, options.all || first ? all_items : few_items, options));
+    ablations.push_back(ablation(arena, mask, options.all || first, options));
   }
   return {{"batches", batch_rows}, {"ablations", ablations}};
 }
