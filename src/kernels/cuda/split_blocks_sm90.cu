@@ -108,9 +108,8 @@ int launch_choice(const PackedMatrix& matrix, const GpuArgs& args, const Choice&
   p.splits = choice.splits;
   p.aligned = h.cols % 4 == 0 && reinterpret_cast<std::uintptr_t>(args.x) % 16 == 0;
   p.overlap = args.overlap;
-  const std::uint64_t lists =
-      2 * static_cast<std::uint64_t>(h.panels) * static_cast<std::uint64_t>(h.k_blocks);
-  p.aboard = lists <= most_lists_aboard;
+  const std::uint64_t lists = h.lists();
+  p.aboard = lists <= split_lists_aboard;
   if (p.aboard) std::memcpy(p.begin_aboard, matrix.host.data() + h.begin, 4 * (lists + 1));
   const int token_tiles = (p.tokens + shape.tokens - 1) / shape.tokens;
   return launch_in_clusters(shape.kernel, p.row_tiles * token_tiles * choice.splits, choice.splits,

@@ -17,9 +17,6 @@ inline constexpr int stages = 3;
 /// Blocks whose products tensor cores add up, truncating, before CUDA cores take the sums.
 inline constexpr int blocks_a_sum = 4;
 
-/// Lists whose beginnings travel with the launch: nobody waits for memory to learn where weights are.
-inline constexpr int most_lists_aboard = 640;
-
 struct Params {
   const std::uint32_t* begin = nullptr;
   const std::int32_t* row_exponents = nullptr;
@@ -33,7 +30,7 @@ struct Params {
   bool aligned = false;     ///< rows of x are 16-byte aligned
   bool overlap = false;     ///< x may not be there yet
   bool aboard = false;      ///< begin_aboard holds what begin does
-  std::uint32_t begin_aboard[most_lists_aboard + 1];
+  std::uint32_t begin_aboard[split_lists_aboard + 1];
 };
 
 /// What a CTA does: `rows` weights' rows (64 or 128) by 64 · token_groups tokens; k_groups of its warp groups

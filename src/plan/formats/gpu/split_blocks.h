@@ -37,6 +37,10 @@ inline constexpr int split_k = 64;          ///< columns of a block
 inline constexpr int split_half_bytes = 8192;
 inline constexpr std::uint32_t split_place_mask = 0x3ffe;
 
+/// Beginnings of up to so many lists travel with a launch: nobody waits for memory to learn where weights
+/// are.
+inline constexpr std::uint64_t split_lists_aboard = 640;
+
 struct SplitException {
   std::uint32_t entry = 0;  ///< filling counts
   std::uint32_t bits = 0;   ///< of the weight, fp32
@@ -53,6 +57,10 @@ struct SplitBlocksHeader : BlobHeader {
   std::uint64_t parts = 0;       ///< u32[quads][4]
   std::uint64_t places = 0;      ///< u16[quads][4]
   std::uint64_t exceptions = 0;  ///< by ascending entry
+
+  std::uint64_t lists() const {
+    return 2 * static_cast<std::uint64_t>(panels) * static_cast<std::uint64_t>(k_blocks);
+  }
 };
 
 /// Where column `c` of a block stands in its rows.
