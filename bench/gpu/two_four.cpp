@@ -16,7 +16,8 @@ struct LibrarySide {
   cross::cuda::DeviceBuffer x, y;
   CuSparseLtProduct product;
 
-  LibrarySide(const CuSparseLt& library, const PackedForms& forms, std::int64_t most, std::size_t l2_bytes)
+  LibrarySide(const cross::cuda::CuSparseLt& library, const PackedForms& forms, std::int64_t most,
+              std::size_t l2_bytes)
       : x(static_cast<std::size_t>(most * forms.weight.shape.cols) * 2, "activations"),
         y(static_cast<std::size_t>(most * forms.weight.shape.rows) * 2, "results"),
         product(library, forms.weight, l2_bytes) {
@@ -48,7 +49,7 @@ nlohmann::json two_four_part(Arena& arena, const PartOptions& options) {
       options.tokens, options.all ? std::vector<std::int64_t>{64, 128, 256, 512, 1024, 2048, 4096, 8192}
                                   : std::vector<std::int64_t>{128, 1024, 4096});
   std::sort(tokens.rbegin(), tokens.rend());
-  const CuSparseLt library;
+  const cross::cuda::CuSparseLt library;
   fmt::print("{}: exact 2:4 masks, {}, Llama-2-7B's products; {}\n", arena.device().name, options.dtype,
              library.here() ? "cuSPARSELt " + library.version() : "without cuSPARSELt: " + library.missing());
   fmt::print("{:>12} {:>5} {:>9} {:>8} {:>8} {:>7} {:>10} {:>8} {:>9}  {}\n", "shape", "N", "cuBLASLt",
@@ -80,14 +81,13 @@ nlohmann::json two_four_part(Arena& arena, const PartOptions& options) {
                              t, "cuSPARSELt");
             contest_options.rivals.push_back(
                 {"cusparselt", [&](int launch, void* on) { side->product.enqueue(launch, on); },
-                 side->product.copies(), side->product.capturable()});
+                 side->product.copies(), true});
           }
           const Contest contest = arena.run(forms, t, contest_options);
           state.sample();
           if (side != nullptr && sums.size() <= tokens.size() && sums[t].dense == 0)
-            fmt::print(
-                "  cuSPARSELt at {} tokens: fastest of {} algorithms{}\n", t, side->product.algorithms(),
-                side->product.capturable() ? "" : ", which a CUDA graph cannot hold: enqueued eagerly");
+            fmt::print("  cuSPARSELt at {} tokens: fastest of {} algorithms\n", t,
+                       side->product.algorithms());
           const double theirs = contest.rivals.empty() ? 0 : contest.rivals.front().us;
           Sum& sum = sums[t];
           sum.dense += contest.dense_us;
@@ -106,10 +106,7 @@ nlohmann::json two_four_part(Arena& arena, const PartOptions& options) {
               theirs > 0 ? contest.dense_us / theirs : 0, theirs / contest.best_us(), contest.best_name(),
               entries);
           rows.push_back(json_of(contest));
-          if (side != nullptr) {
-            rows.back()["cusparselt_algorithms"] = side->product.algorithms();
-            rows.back()["cusparselt_captured"] = side->product.capturable();
-          }
+          if (side != nullptr) rows.back()["cusparselt_algorithms"] = side->product.algorithms();
         }
       });
   std::reverse(tokens.begin(), tokens.end());

@@ -88,8 +88,10 @@ struct Variant {
   std::int64_t tokens = 0;
   int packing = 0;
   /// CPU: "tile" or "dot" (lanes along tokens or along K). CUDA: "decode" (packed weights are decoded by the
-  /// kernel that multiplies, few tokens), "prefill" (the same, made for many tokens) or "expand" (into a
-  /// scratch buffer, for the dense library). "library" for dense.
+  /// kernel that multiplies, few tokens), "prefill" (the same, made for many tokens), "expand" (into a
+  /// scratch buffer, for the dense library) or "cusparselt" (two_four: by that library from a compressed copy
+  /// of its own, made when a session starts; "prefill" where it is missing, or adds a bias or activation).
+  /// "library" for dense.
   std::string shape;
   std::string library;      ///< dense, and "expand": "onednn", "openblas" or "cublaslt"
   std::string algorithm;    ///< cuBLASLt's, fastest when compiled: library version and bytes; empty: the

@@ -167,6 +167,14 @@ class LayerCompiler {
         us = other_us;
       }
     }
+    if (const auto library = context_.measurer->sparse_library(alone(packed), options_.dtype, tokens);
+        library && library->us < us) {
+      Variant& variant = packed.variants[t];
+      variant.shape = "cusparselt";
+      variant.library.clear();
+      variant.algorithm = library->algorithm;
+      us = library->us;
+    }
     const double dense_us = options_considered_[0].us[t];
     if (clear(dense_us / us, dense_[t].predicted_us / candidates_[packed.candidate].shapes[t].predicted_us))
       return us;
@@ -335,7 +343,10 @@ class LayerCompiler {
         add(fmt::format("{}, {}", option.name, packed_[p].variants[t].shape),
             candidate.shapes[t].predicted_us, context_.measurer != nullptr ? option.us[t] : 0,
             packed_[p].packing.data.bytes.size() - formats::segment_overread, chosen,
-            fmt::format("{:.2f}x of dense{}", ratio, chosen || ratio < 1 ? "" : why_not(option)));
+            fmt::format("{:.2f}x of dense{}{}", ratio, chosen || ratio < 1 ? "" : why_not(option),
+                        packed_[p].variants[t].shape == "cusparselt"
+                            ? "; the library keeps a second copy of the weights on the GPU, 9/16 of dense"
+                            : ""));
       }
     }
   }

@@ -88,7 +88,21 @@ void Layer::upload(const Packing& packing, int copies) {
           zeroed_bytes_, formats::round_up(stored.kernel->workspace(stored.matrices[0], tokens), alignment));
     }
   }
+  for (const Variant& variant : plan_.variants)
+    if (variant.shape == sparse_library_shape &&
+        static_cast<std::size_t>(variant.packing) == stored_.size() && stored.compressed == nullptr)
+      compress(stored, copies);
   stored_.push_back(std::move(stored));
+}
+
+void Layer::compress(Stored& stored, int copies) const {
+  if (!library_.sparse().here() || stored.dense || stored.kernel->expand == nullptr) return;
+  const DeviceBuffer dense(expanded_bytes(), "weights for cuSPARSELt");
+  const Stream stream;
+  check(stored.kernel->expand(stored.matrices[0], dense.data(), stream.get()), "expanding weights");
+  stream.wait();
+  stored.compressed =
+      CompressedLayer::make(library_.sparse(), dtype_, plan_.rows, plan_.cols, dense.data(), copies);
 }
 
 const std::byte* Layer::in_image(std::span<const std::byte> bytes) const {
@@ -125,8 +139,8 @@ Layer::Route Layer::route(std::int64_t tokens) const {
   const Variant& variant = plan_.variant_for(tokens);
   const Stored& stored = stored_[static_cast<std::size_t>(variant.packing)];
   if (stored.dense) return {&stored, &variant, 0};
-  if (variant.shape == "prefill" && stored.runs_prefill(tokens, device_.shared_bytes))
-    return {&stored, &variant, tokens, true};
+  const bool many = variant.shape == "prefill" || variant.shape == sparse_library_shape;
+  if (many && stored.runs_prefill(tokens, device_.shared_bytes)) return {&stored, &variant, tokens, true};
   const bool runs =
       static_cast<std::size_t>(tokens) < stored.runs.size() && stored.runs[static_cast<std::size_t>(tokens)];
   if (!runs && stored.kernel->expand == nullptr && stored.runs_prefill(tokens, device_.shared_bytes))
@@ -144,17 +158,26 @@ std::size_t Layer::expanded_bytes() const { return formats::round_up(plan_.dense
 std::size_t Layer::scratch_bytes(std::int64_t tokens) const {
   if (tokens <= 0) return 0;
   const Route way = route(tokens);
+  RunArgs plain;
+  plain.tokens = tokens;
+  plain.bias = false;
+  const CompressedProduct* product = compressed(way, plain);
+  const std::size_t least = product != nullptr ? formats::round_up(product->workspace_bytes(), alignment) : 0;
   if (way.prefill)
-    return formats::round_up(way.stored->kernel->prefill.scratch(way.stored->matrices[0], tokens), alignment);
-  if (way.slice > 0) return 0;
+    return std::max(
+        least,
+        formats::round_up(way.stored->kernel->prefill.scratch(way.stored->matrices[0], tokens), alignment));
+  if (way.slice > 0) return least;
   const auto outputs = static_cast<std::size_t>(tokens * plan_.rows);
-  return (way.stored->dense ? 0 : expanded_bytes()) + formats::round_up(4 * outputs, alignment) +
-         library_workspace;
+  return std::max(least, (way.stored->dense ? 0 : expanded_bytes()) +
+                             formats::round_up(4 * outputs, alignment) + library_workspace);
 }
 
 void Layer::run(const RunArgs& args, const LayerWorkspace& workspace, void* stream, int copy) const {
   const Route way = route(args.tokens);
-  if (way.slice > 0)
+  if (const CompressedProduct* product = compressed(way, args); product != nullptr)
+    product->enqueue(copy, args.x, args.y, args.residual, workspace.scratch, stream);
+  else if (way.slice > 0)
     run_packed(way, args, workspace, stream, copy);
   else
     run_library(way, args, workspace, stream, copy);
@@ -233,27 +256,53 @@ const DenseProduct& Layer::product(const Route& way, std::int64_t tokens, Fused&
   }
 }
 
+const CompressedProduct* Layer::compressed(const Route& way, const RunArgs& args) const {
+  if (way.variant->shape != sparse_library_shape || way.stored->compressed == nullptr || adds_bias(args) ||
+      args.activation != Activation::none)
+    return nullptr;
+  return way.stored->compressed->product(args.tokens, way.variant->algorithm);
+}
+
+std::string Layer::sparse_algorithm(std::int64_t tokens) const {
+  RunArgs plain;
+  plain.tokens = tokens;
+  plain.bias = false;
+  const CompressedProduct* product = compressed(route(tokens), plain);
+  return product != nullptr ? product->algorithm() : std::string();
+}
+
 void Layer::prepare(const RunArgs& args) const {
   if (args.tokens <= 0) return;
   const Route way = route(args.tokens);
-  if (way.slice > 0) return;
+  if (compressed(way, args) != nullptr || way.slice > 0) return;
   Fused fused = fused_for(args.activation, adds_bias(args), bias_exact_, args.residual != nullptr);
   product(way, args.tokens, fused);
 }
 
 std::string Layer::kernel(std::int64_t tokens) const {
   const Route way = route(tokens);
-  if (way.prefill) return fmt::format("{} prefill", way.stored->kernel->id());
-  if (way.slice > 0) return way.stored->kernel->id();
-  return way.stored->dense ? "cublaslt" : fmt::format("expand {}, cublaslt", name_of(way.stored->format));
+  const CuSparseLt* library = way.variant->shape == sparse_library_shape ? &library_.sparse() : nullptr;
+  if (!sparse_algorithm(tokens).empty()) return fmt::format("cusparselt {}", library->version());
+  std::string name = way.stored->dense ? "cublaslt"
+                     : way.prefill     ? fmt::format("{} prefill", way.stored->kernel->id())
+                     : way.slice > 0   ? way.stored->kernel->id()
+                                       : fmt::format("expand {}, cublaslt", name_of(way.stored->format));
+  if (library != nullptr)
+    name +=
+        ": " + (library->here() ? std::string("cuSPARSELt does not take this shape") : library->missing());
+  return name;
 }
 
 std::size_t Layer::device_bytes() const {
   std::size_t bytes = bias_.size() + narrow_bias_.size();
-  for (const Stored& stored : stored_) bytes += stored.buffer.size();
+  for (const Stored& stored : stored_)
+    bytes += stored.buffer.size() + (stored.compressed != nullptr ? stored.compressed->device_bytes() : 0);
   return bytes;
 }
 
-std::size_t Layer::weight_bytes(std::int64_t tokens) const { return route(tokens).stored->bytes; }
+std::size_t Layer::weight_bytes(std::int64_t tokens) const {
+  const Stored& stored = *route(tokens).stored;
+  return sparse_algorithm(tokens).empty() ? stored.bytes : stored.compressed->bytes();
+}
 
 }  // namespace cross::cuda

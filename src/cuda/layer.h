@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cross/cuda.h"
+#include "cuda/compressed_layer.h"
 #include "cuda/dense_product.h"
 #include "cuda/memory.h"
 #include "kernels/cuda/gpu_kernel.h"
@@ -34,6 +35,8 @@ class Layer {
   void run(const RunArgs& args, const LayerWorkspace& workspace, void* stream, int copy = 0) const;
   void prepare(const RunArgs& args) const;
   std::string kernel(std::int64_t tokens) const;
+  /// The algorithm by which cuSPARSELt runs `tokens`; empty if it does not.
+  std::string sparse_algorithm(std::int64_t tokens) const;
   std::size_t device_bytes() const;
   /// Bytes of weights that a run at `tokens` reads from one copy.
   std::size_t weight_bytes(std::int64_t tokens) const;
@@ -44,8 +47,9 @@ class Layer {
     bool dense = true;
     Format format = Format::dense;
     std::size_t bytes = 0;
-    std::vector<std::byte> head;  ///< what launches read on the host
-    DeviceBuffer buffer;          ///< all copies
+    std::vector<std::byte> head;                  ///< what launches read on the host
+    DeviceBuffer buffer;                          ///< all copies
+    std::unique_ptr<CompressedLayer> compressed;  ///< cuSPARSELt's own copies, where a variant names it
     std::vector<kernels::cuda::PackedMatrix> matrices;
     const kernels::cuda::GpuKernel* kernel = nullptr;
     std::vector<bool> runs;  ///< [tokens]: whether the kernel takes this count
@@ -61,6 +65,7 @@ class Layer {
   };
 
   void upload(const Packing& packing, int copies);
+  void compress(Stored& stored, int copies) const;
   /// Where these bytes of the plan lie on the device already, aligned; nullptr if they do not.
   const std::byte* in_image(std::span<const std::byte> bytes) const;
   void upload_bias();
@@ -70,6 +75,8 @@ class Layer {
                   int copy) const;
   void run_library(const Route& route, const RunArgs& args, const LayerWorkspace& workspace, void* stream,
                    int copy) const;
+  /// cuSPARSELt's product, if the variant names it and the library, the shape and the call allow it.
+  const CompressedProduct* compressed(const Route& route, const RunArgs& args) const;
   /// Made on first use and kept; @param fused becomes `wide` where the library cannot do what was asked.
   const DenseProduct& product(const Route& route, std::int64_t tokens, Fused& fused) const;
   std::size_t expanded_bytes() const;

@@ -3,6 +3,7 @@
 #include <cublasLt.h>
 #include <fmt/format.h>
 
+#include "cuda/cusparselt.h"
 #include "cuda/error.h"
 
 namespace cross::cuda {
@@ -14,6 +15,11 @@ Library::Library() {
 }
 
 Library::~Library() { cublasLtDestroy(static_cast<cublasLtHandle_t>(handle_)); }
+
+const CuSparseLt& Library::sparse() const {
+  std::call_once(looked_, [this] { sparse_ = std::make_unique<CuSparseLt>(); });
+  return *sparse_;
+}
 
 std::string library_version() {
   const std::size_t version = cublasLtGetVersion();

@@ -165,15 +165,19 @@ class LayerCheck {
   }
 
   void check_gpu_variant(const Variant& v, const Packing& packing) const {
-    const bool packed = v.shape == "decode" || v.shape == "prefill";
+    const bool library = v.shape == "cusparselt";
+    if (library && (packing.dense() || packing.panels.at(0).segments.at(0).format != Format::two_four))
+      refuse("shape \"cusparselt\" is for format two_four");
+    const bool packed = v.shape == "decode" || v.shape == "prefill" || library;
     if (packing.dense() ? v.shape != "library" : !packed && v.shape != "expand")
       refuse(
-          "a variant's shape must be \"library\" for a dense packing, else \"decode\", \"prefill\" or "
+          "a variant's shape must be \"library\" for a dense packing, else \"decode\", \"prefill\", "
+          "\"cusparselt\" or "
           "\"expand\"");
     if (v.library != (packed ? "" : "cublaslt"))
       refuse(
-          "a variant must name library \"cublaslt\" for shapes \"library\" and \"expand\", and none for "
-          "\"decode\" and \"prefill\"");
+          "a variant must name library \"cublaslt\" for shapes \"library\" and \"expand\", and none for the "
+          "others");
     if (v.item_tokens != 0 || v.scheduled_items != 0 || !v.schedule.empty())
       refuse("a variant for device \"cuda\" has no schedule");
     constexpr std::size_t longest = 256;

@@ -37,7 +37,7 @@ LayerPlan gpu_layer(const Halves& weight, const GpuRecipe& recipe) {
     Variant variant;
     variant.tokens = tokens;
     variant.shape = recipe.format == Format::dense ? "library" : recipe.shape;
-    if (variant.shape != "decode" && variant.shape != "prefill") variant.library = "cublaslt";
+    if (variant.shape == "library" || variant.shape == "expand") variant.library = "cublaslt";
     layer.variants.push_back(variant);
   }
   return layer;

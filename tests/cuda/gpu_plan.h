@@ -14,7 +14,7 @@ namespace cross::testing {
 struct GpuRecipe {
   Format format = Format::dense;  ///< dense: row-major, for cuBLASLt
   std::vector<std::int64_t> tokens = {8};
-  std::string shape = "decode";  ///< "prefill" or "expand"; dense plans have "library"
+  std::string shape = "decode";  ///< "prefill", "expand" or "cusparselt"; dense plans have "library"
   std::vector<float> bias = {};
 };
 

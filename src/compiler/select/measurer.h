@@ -11,7 +11,7 @@
 
 namespace cross::compiler {
 
-/// A dense product through a library.
+/// A product through a library.
 struct DenseMeasurement {
   double us = 0;          ///< median
   std::string algorithm;  ///< the fastest, where the library lets its caller choose
@@ -35,6 +35,12 @@ class Measurer {
   /// meet both: for close calls. nullopt where single times are as sure.
   virtual std::optional<double> speedup(const LayerPlan& /*layer*/, DType /*dtype*/, std::int64_t /*tokens*/,
                                         const std::string& /*library*/) {
+    return std::nullopt;
+  }
+  /// The product of `layer`, packed once, by a library for its structure (cuSPARSELt for 2:4), which keeps
+  /// weights of its own; nullopt where there is none.
+  virtual std::optional<DenseMeasurement> sparse_library(const LayerPlan& /*layer*/, DType /*dtype*/,
+                                                         std::int64_t /*tokens*/) {
     return std::nullopt;
   }
   /// Busy times of the workers in such runs.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cuda/cusparselt.h"
 #include "cuda/device.h"
 #include "cuda/random.h"
 
@@ -142,6 +143,28 @@ std::optional<double> GpuMeasurer::speedup(const LayerPlan& layer, DType dtype, 
   std::vector<double> ratios;
   for (std::size_t i = 0; i < samples[0].size(); ++i) ratios.push_back(samples[0][i] / samples[1][i]);
   return cross::cuda::summary(ratios).median_us;
+}
+
+std::optional<compiler::DenseMeasurement> GpuMeasurer::sparse_library(const LayerPlan& layer, DType dtype,
+                                                                      std::int64_t tokens) {
+  // Below, our own kernels read the plan's copy faster than the library its own.
+  constexpr std::int64_t least_tokens = 128;
+  const Packing& packing = layer.packings.at(0);
+  if (tokens < least_tokens || !layer.bias.empty() || packing.dense() ||
+      packing.panels.at(0).segments.at(0).format != Format::two_four)
+    return std::nullopt;
+  const CurrentDevice current(device_.index);
+  if (!library_->sparse().here()) return std::nullopt;
+  LayerPlan changed = layer;
+  Variant variant;
+  variant.tokens = tokens;
+  variant.shape = cross::cuda::sparse_library_shape;
+  changed.variants = {variant};
+  TimedLayer timed(changed, dtype, device_, *library_);
+  const std::string algorithm = timed.layer().sparse_algorithm(tokens);
+  if (algorithm.empty()) return std::nullopt;
+  timed.use(tokens);
+  return compiler::DenseMeasurement{time_layer(timed).median_us, algorithm};
 }
 
 compiler::DenseMeasurement GpuMeasurer::dense(const std::string&, DType dtype, std::int64_t rows,

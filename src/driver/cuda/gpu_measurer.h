@@ -65,6 +65,8 @@ class GpuMeasurer final : public compiler::Measurer {
   /// before.
   std::optional<double> speedup(const LayerPlan& layer, DType dtype, std::int64_t tokens,
                                 const std::string& library) override;
+  std::optional<compiler::DenseMeasurement> sparse_library(const LayerPlan& layer, DType dtype,
+                                                           std::int64_t tokens) override;
   compiler::DenseMeasurement dense(const std::string& library, DType dtype, std::int64_t rows,
                                    std::int64_t cols, bool bias, std::int64_t tokens) override;
 
