@@ -17,7 +17,7 @@ inline constexpr std::string_view sparse_library_shape = "cusparselt";
 
 class CompressedLayer {
  public:
-  /// As CompressedMatrix::make; nullptr if the library does not take this shape.
+  /// As CompressedMatrix::make; nullptr if the library does not take this shape, or for fp16.
   static std::unique_ptr<CompressedLayer> make(const CuSparseLt& library, DType dtype, std::int64_t rows,
                                                std::int64_t cols, const void* dense, int copies);
   /// Made on first use and kept; nullptr if the library has none. Without an algorithm the fastest is

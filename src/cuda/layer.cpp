@@ -289,7 +289,7 @@ std::string Layer::kernel(std::int64_t tokens) const {
                                        : fmt::format("expand {}, cublaslt", name_of(way.stored->format));
   if (library != nullptr)
     name +=
-        ": " + (library->here() ? std::string("cuSPARSELt does not take this shape") : library->missing());
+        ": " + (library->here() ? std::string("cuSPARSELt is not used for this shape and dtype") : library->missing());
   return name;
 }
 

@@ -70,18 +70,23 @@ TEST_F(CuSparseLtPlans, RunOurKernelWithoutTheLibrary) {
 TEST_F(CuSparseLtPlans, RunByTheLibrary) {
   const cuda::CuSparseLt library;
   if (!library.here()) GTEST_SKIP() << library.missing();
-  for (const DType dtype : {DType::bf16, DType::fp16}) {
-    const Halves weight = random_two_four(1, dtype, 256, 512, 0.5);
-    const Plan plan =
-        gpu_plan(weight, {.format = Format::two_four, .tokens = {128, 256}, .shape = "cusparselt"});
-    for (const std::int64_t tokens : {128, 256, 200})
-      EXPECT_EQ(check(plan, weight, tokens), "cusparselt " + library.version());
-    const Halves residual = random_halves(5, dtype, 256, 256, 1);
-    check(plan, weight, 256, {}, &residual);
-    cuda::RunArgs relu;
-    relu.activation = Activation::relu;  // our own kernel
-    check(plan, weight, 256, relu, &residual);
-  }
+  const Halves weight = random_two_four(1, DType::bf16, 256, 512, 0.5);
+  const Plan plan =
+      gpu_plan(weight, {.format = Format::two_four, .tokens = {128, 256}, .shape = "cusparselt"});
+  for (const std::int64_t tokens : {128, 256, 200})
+    EXPECT_EQ(check(plan, weight, tokens), "cusparselt " + library.version());
+  const Halves residual = random_halves(5, DType::bf16, 256, 256, 1);
+  check(plan, weight, 256, {}, &residual);
+  cuda::RunArgs relu;
+  relu.activation = Activation::relu;  // our own kernel
+  check(plan, weight, 256, relu, &residual);
+}
+
+TEST_F(CuSparseLtPlans, RunOurKernelInFp16) {
+  const Halves weight = random_two_four(1, DType::fp16, 256, 512, 0.5);
+  const std::string kernel = check(
+      gpu_plan(weight, {.format = Format::two_four, .tokens = {256}, .shape = "cusparselt"}), weight, 256);
+  EXPECT_TRUE(kernel.starts_with("two_four.sm90 prefill: ")) << kernel;
 }
 
 TEST_F(CuSparseLtPlans, ShapesThatItDoesNotTakeAndBiases) {
