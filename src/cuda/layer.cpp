@@ -288,8 +288,8 @@ std::string Layer::kernel(std::int64_t tokens) const {
                      : way.slice > 0   ? way.stored->kernel->id()
                                        : fmt::format("expand {}, cublaslt", name_of(way.stored->format));
   if (library != nullptr)
-    name +=
-        ": " + (library->here() ? std::string("cuSPARSELt is not used for this shape and dtype") : library->missing());
+    name += ": " + (library->here() ? std::string("cuSPARSELt is not used for this shape and dtype")
+                                    : library->missing());
   return name;
 }
 
