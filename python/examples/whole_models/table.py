@@ -30,7 +30,7 @@ def lines(rows):
                                     + [cell(found[s]) if s in found else "" for s in sparsities]
                                     + (last or [""]) * exact) + " |"
     yield ""
-    yield "| weights, of dense (bound of a bitmap) | " + " | ".join(f"{100 * s:.0f} %" for s in sparsities) + " |"
+    yield "| weights, of dense (a bitmap's bound for the layers that were replaced) | " + " | ".join(f"{100 * s:.0f} %" for s in sparsities) + " |"
     yield "|---" * (len(sparsities) + 1) + "|"
     for model in dict.fromkeys(row["model"] for row in rows):
         found = {row["sparsity"]: row for row in rows
