@@ -172,17 +172,9 @@ class DecoderBench {
   }
 
   void time(DecoderPhase& result, Side& dense, Side& cross, Phase phase) const {
-    dense.decoder().forget_times();
-    cross.decoder().forget_times();
-    const driver::InTurn times = driver::time_in_turn([&] { return (dense.*phase)(); },
-                                                      [&] { return (cross.*phase)(); }, options_.seconds / 2);
-    result.repetitions = times.repetitions;
-    result.dense_seconds = times.dense_seconds;
-    result.cross_seconds = times.cross_seconds;
-    result.speedup = times.speedup;
-    result.spread = times.spread;
-    result.parts =
-        driver::parts_per_run(dense.decoder().parts(), cross.decoder().parts(), result.repetitions);
+    driver::time_networks(
+        result, dense.decoder(), cross.decoder(), [&] { return (dense.*phase)(); },
+        [&] { return (cross.*phase)(); }, options_.seconds / 2);
   }
 
   const Plan& plan_;

@@ -141,17 +141,9 @@ ModelBenchReport bench_model(const Plan& plan, const ModelBenchOptions& given) {
                     report.least_cosine, least_agreement(plan.dtype)));
 
   if (options.on_step) options.on_step(0, 1, "both sides in turn");
-  dense->side->encoder().forget_times();
-  cross.encoder().forget_times();
-  const driver::InTurn times = driver::time_in_turn([&] { return dense->side->run(batch); },
-                                                    [&] { return cross.run(batch); }, options.seconds);
-  report.repetitions = times.repetitions;
-  report.dense_seconds = times.dense_seconds;
-  report.cross_seconds = times.cross_seconds;
-  report.speedup = times.speedup;
-  report.spread = times.spread;
-  report.parts =
-      driver::parts_per_run(dense->side->encoder().parts(), cross.encoder().parts(), report.repetitions);
+  driver::time_networks(
+      report, dense->side->encoder(), cross.encoder(), [&] { return dense->side->run(batch); },
+      [&] { return cross.run(batch); }, options.seconds);
   return report;
 }
 
