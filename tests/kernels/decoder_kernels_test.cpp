@@ -18,13 +18,8 @@ using testing::tolerance;
 using testing::value_at;
 using testing::Values;
 
-class DecoderKernels : public ::testing::TestWithParam<std::tuple<Isa, DType>> {
+class DecoderKernels : public testing::KernelsOfEveryIsa {
  protected:
-  void SetUp() override {
-    if (std::get<0>(GetParam()) > detected_isa()) GTEST_SKIP() << "this CPU lacks the instructions";
-  }
-  const TransformerKernels& kernels() const { return transformer_kernels(std::get<0>(GetParam())); }
-  DType dtype() const { return std::get<1>(GetParam()); }
   std::size_t bytes(std::int64_t count) const { return static_cast<std::size_t>(count) * size_of(dtype()); }
 };
 

@@ -18,14 +18,7 @@ using testing::tolerance;
 using testing::value_at;
 using testing::Values;
 
-class Transformer : public ::testing::TestWithParam<std::tuple<Isa, DType>> {
- protected:
-  void SetUp() override {
-    if (std::get<0>(GetParam()) > detected_isa()) GTEST_SKIP() << "this CPU lacks the instructions";
-  }
-  const TransformerKernels& kernels() const { return transformer_kernels(std::get<0>(GetParam())); }
-  DType dtype() const { return std::get<1>(GetParam()); }
-};
+class Transformer : public testing::KernelsOfEveryIsa {};
 
 TEST_P(Transformer, layer_norm_is_the_formula) {
   for (const std::int64_t size : {1, 2, 7, 16, 36, 100, 384, 1027}) {

@@ -1,12 +1,17 @@
-// Random values for tests of the transformer kernels.
+// Random values, and what every test of the transformer kernels runs on.
 #pragma once
+
+#include <gtest/gtest.h>
 
 #include <cstdint>
 #include <cstring>
+#include <tuple>
 #include <vector>
 
 #include "base/normal_source.h"
 #include "cross/dtype.h"
+#include "kernels/isa.h"
+#include "kernels/transformer/transformer.h"
 
 namespace cross::kernels::testing {
 
@@ -35,5 +40,15 @@ inline double value_at(const std::vector<std::byte>& bytes, std::int64_t i, DTyp
 }
 
 inline double tolerance(DType dtype) { return dtype == DType::fp32 ? 4e-6 : 0.01; }
+
+/// Every instruction set, in every dtype.
+class KernelsOfEveryIsa : public ::testing::TestWithParam<std::tuple<Isa, DType>> {
+ protected:
+  void SetUp() override {
+    if (std::get<0>(GetParam()) > detected_isa()) GTEST_SKIP() << "this CPU lacks the instructions";
+  }
+  const TransformerKernels& kernels() const { return transformer_kernels(std::get<0>(GetParam())); }
+  DType dtype() const { return std::get<1>(GetParam()); }
+};
 
 }  // namespace cross::kernels::testing
