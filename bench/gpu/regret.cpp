@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "compiler/compile_layer.h"
 #include "cross/error.h"
 #include "cross/executor.h"
 #include "driver/cuda/family.h"
 #include "gpu/parts.h"
+#include "gpu/planned.h"
 
 namespace cross_bench {
 namespace {
@@ -25,24 +25,6 @@ struct Sample {
   std::string name;
   std::function<Weight()> make;
 };
-
-/// What a plan for one token count would run, chosen by prices (no measurer) or with measurements.
-std::string choice(const Weight& weight, std::int64_t tokens, const cross::CostProfile& profile,
-                   const cross::driver::cuda::Target& target, bool measure, int threads) {
-  cross::CompileOptions options;
-  options.device = "cuda";
-  options.dtype = weight.dtype;
-  options.tokens = {tokens};
-  options.threads = threads;
-  const cross::LayerPlan plan = cross::compiler::compile_layer(
-      {"sample", weight.view(), {}}, {options, profile, cross::kernels::Isa::scalar, &target.family,
-                                      measure ? target.measurer.get() : nullptr, [] {}});
-  const cross::Variant& variant = plan.variant_for(tokens);
-  if (variant.shape == "library") return "dense";
-  const auto format =
-      plan.packings[static_cast<std::size_t>(variant.packing)].panels.at(0).segments.at(0).format;
-  return (variant.shape == "decode" ? "" : variant.shape + " ") + std::string(name_of(format));
-}
 
 /// From here on sides take turns of long bursts.
 constexpr std::int64_t many_tokens = 128;
@@ -99,8 +81,8 @@ nlohmann::json regret_part(Arena& arena, const PartOptions& options) {
   nlohmann::json rows = nlohmann::json::array();
   pipelined(arena, makers, {tokens, options.formats}, threads, [&](std::size_t i, const PackedForms& forms) {
     for (const std::int64_t t : tokens) {
-      const std::string priced = choice(forms.weight, t, profile, target, false, threads);
-      const std::string timed = choice(forms.weight, t, profile, target, true, threads);
+      const std::string priced = way_of(planned(forms.weight, t, profile, target, false, threads), t);
+      const std::string timed = way_of(planned(forms.weight, t, profile, target, true, threads), t);
       const Contest contest = arena.run(forms, t,
                                         {.seconds = 2 * options.seconds,
                                          .chains = false,

@@ -168,12 +168,12 @@ class LayerCompiler {
       }
     }
     if (const auto library = context_.measurer->sparse_library(alone(packed), options_.dtype, tokens);
-        library && library->us < us) {
+        library && library->gain > 1) {
       Variant& variant = packed.variants[t];
       variant.shape = "cusparselt";
       variant.library.clear();
       variant.algorithm = library->algorithm;
-      us = library->us;
+      us /= library->gain;
     }
     const double dense_us = options_considered_[0].us[t];
     if (clear(dense_us / us, dense_[t].predicted_us / candidates_[packed.candidate].shapes[t].predicted_us))

@@ -17,6 +17,12 @@ struct DenseMeasurement {
   std::string algorithm;  ///< the fastest, where the library lets its caller choose
 };
 
+/// A product through a library for the weight's structure, beside the layer's own kernel.
+struct StructureMeasurement {
+  double gain = 0;        ///< median of (µs of the layer) / (µs through the library), the two run in turn
+  std::string algorithm;  ///< the fastest
+};
+
 /// How evenly the workers are busy.
 struct WorkerMeasurement {
   double imbalance = 0;       ///< max / mean busy time; 0 where workers cannot be told apart
@@ -39,8 +45,8 @@ class Measurer {
   }
   /// The product of `layer`, packed once, by a library for its structure (cuSPARSELt for 2:4), which keeps
   /// weights of its own; nullopt where there is none.
-  virtual std::optional<DenseMeasurement> sparse_library(const LayerPlan& /*layer*/, DType /*dtype*/,
-                                                         std::int64_t /*tokens*/) {
+  virtual std::optional<StructureMeasurement> sparse_library(const LayerPlan& /*layer*/, DType /*dtype*/,
+                                                             std::int64_t /*tokens*/) {
     return std::nullopt;
   }
   /// Busy times of the workers in such runs.

@@ -109,6 +109,20 @@ cross::cuda::Times time_layer(const TimedLayer& layer, double seconds, bool sust
   return cross::cuda::summary(std::move(samples));
 }
 
+namespace {
+
+/// Median of (µs of `first`) / (µs of `second`): bursts in turn, after one of each that settles the clocks.
+double gain_in_turn(Replay& first, Replay& second) {
+  constexpr double burst = 0.015;
+  constexpr std::size_t rounds = 4;
+  const auto samples = cross::cuda::interleave({&first, &second}, 0, rounds, burst);
+  std::vector<double> ratios;
+  for (std::size_t i = 1; i < samples[0].size(); ++i) ratios.push_back(samples[0][i] / samples[1][i]);
+  return cross::cuda::summary(ratios).median_us;
+}
+
+}  // namespace
+
 GpuMeasurer::GpuMeasurer(const DeviceInfo& device, int most_algorithms)
     : device_(device), most_algorithms_(most_algorithms) {
   const CurrentDevice current(device_.index);
@@ -124,8 +138,6 @@ double GpuMeasurer::layer_us(const LayerPlan& layer, DType dtype, std::int64_t t
 
 std::optional<double> GpuMeasurer::speedup(const LayerPlan& layer, DType dtype, std::int64_t tokens,
                                            const std::string&) {
-  constexpr double burst = 0.015;
-  constexpr std::size_t rounds = 3;
   const cross::cuda::DenseProblem problem{dtype, layer.rows, layer.cols, tokens};
   if (!cross::cuda::runs_long(problem)) return std::nullopt;
   const CurrentDevice current(device_.index);
@@ -139,14 +151,11 @@ std::optional<double> GpuMeasurer::speedup(const LayerPlan& layer, DType dtype, 
   Replay dense_replay(bench.launches(),
                       [&](int launch, void* stream) { bench.enqueue(*product, launch, stream); });
   Replay layer_replay(timed.launches(), [&](int launch, void* stream) { timed.enqueue(launch, stream); });
-  const auto samples = cross::cuda::interleave({&dense_replay, &layer_replay}, 0, rounds, burst);
-  std::vector<double> ratios;
-  for (std::size_t i = 0; i < samples[0].size(); ++i) ratios.push_back(samples[0][i] / samples[1][i]);
-  return cross::cuda::summary(ratios).median_us;
+  return gain_in_turn(dense_replay, layer_replay);
 }
 
-std::optional<compiler::DenseMeasurement> GpuMeasurer::sparse_library(const LayerPlan& layer, DType dtype,
-                                                                      std::int64_t tokens) {
+std::optional<compiler::StructureMeasurement> GpuMeasurer::sparse_library(const LayerPlan& layer, DType dtype,
+                                                                          std::int64_t tokens) {
   // Below, our own kernels read the plan's copy faster than the library its own.
   constexpr std::int64_t least_tokens = 128;
   const Packing& packing = layer.packings.at(0);
@@ -155,16 +164,22 @@ std::optional<compiler::DenseMeasurement> GpuMeasurer::sparse_library(const Laye
     return std::nullopt;
   const CurrentDevice current(device_.index);
   if (!library_->sparse().here()) return std::nullopt;
+  std::string& algorithm = sparse_algorithms_[{dtype, layer.rows, layer.cols, tokens}];
   LayerPlan changed = layer;
   Variant variant;
   variant.tokens = tokens;
   variant.shape = cross::cuda::sparse_library_shape;
+  variant.algorithm = algorithm;
   changed.variants = {variant};
-  TimedLayer timed(changed, dtype, device_, *library_);
-  const std::string algorithm = timed.layer().sparse_algorithm(tokens);
+  TimedLayer theirs(changed, dtype, device_, *library_);
+  algorithm = theirs.layer().sparse_algorithm(tokens);
   if (algorithm.empty()) return std::nullopt;
-  timed.use(tokens);
-  return compiler::DenseMeasurement{time_layer(timed).median_us, algorithm};
+  theirs.use(tokens);
+  TimedLayer ours(layer, dtype, device_, *library_);
+  ours.use(tokens);
+  Replay our_replay(ours.launches(), [&](int launch, void* stream) { ours.enqueue(launch, stream); });
+  Replay their_replay(theirs.launches(), [&](int launch, void* stream) { theirs.enqueue(launch, stream); });
+  return compiler::StructureMeasurement{gain_in_turn(our_replay, their_replay), algorithm};
 }
 
 compiler::DenseMeasurement GpuMeasurer::dense(const std::string&, DType dtype, std::int64_t rows,

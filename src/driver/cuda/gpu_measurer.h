@@ -65,8 +65,9 @@ class GpuMeasurer final : public compiler::Measurer {
   /// before.
   std::optional<double> speedup(const LayerPlan& layer, DType dtype, std::int64_t tokens,
                                 const std::string& library) override;
-  std::optional<compiler::DenseMeasurement> sparse_library(const LayerPlan& layer, DType dtype,
-                                                           std::int64_t tokens) override;
+  /// The same, in turn with the layer's kernel; the algorithm is searched for once per shape.
+  std::optional<compiler::StructureMeasurement> sparse_library(const LayerPlan& layer, DType dtype,
+                                                               std::int64_t tokens) override;
   compiler::DenseMeasurement dense(const std::string& library, DType dtype, std::int64_t rows,
                                    std::int64_t cols, bool bias, std::int64_t tokens) override;
 
@@ -77,7 +78,9 @@ class GpuMeasurer final : public compiler::Measurer {
   cross::cuda::DeviceInfo device_;
   int most_algorithms_;
   std::unique_ptr<cross::cuda::Library> library_;
-  std::map<std::tuple<DType, std::int64_t, std::int64_t, std::int64_t>, compiler::DenseMeasurement> dense_;
+  using Shape = std::tuple<DType, std::int64_t, std::int64_t, std::int64_t>;
+  std::map<Shape, compiler::DenseMeasurement> dense_;
+  std::map<Shape, std::string> sparse_algorithms_;
 };
 
 }  // namespace cross::driver::cuda
