@@ -88,6 +88,25 @@ TEST_P(Prefill, TilesBeyondARoundOfTheGpu) {
   ASSERT_NO_FATAL_FAILURE(check(weight, packed, x, exact_product(weight, x), tokens));
 }
 
+/// On a GPU of 132 SMs these take every tile that the shapes above do not: three and four panels a CTA, alone
+/// and with K shared by two and four.
+TEST_P(Prefill, TilesOfManyPanels) {
+  struct Shape {
+    std::int64_t rows, cols, tokens;
+  };
+  constexpr Shape shapes[] = {
+      {8515, 100, 129}, {4355, 505, 129}, {1950, 1031, 129}, {12675, 1500, 66}, {6150, 4099, 66}};
+  std::uint64_t seed = 30;
+  for (const Shape& shape : shapes) {
+    SCOPED_TRACE(::testing::Message()
+                 << shape.rows << "x" << shape.cols << ", " << shape.tokens << " tokens");
+    const Halves weight = random_weight(format(), ++seed, dtype(), shape.rows, shape.cols, 0.3);
+    const PackedOnGpu packed(weight, format(), 64);
+    const Halves x = random_halves(98, dtype(), shape.tokens, shape.cols, 1);
+    ASSERT_NO_FATAL_FAILURE(check(weight, packed, x, exact_product(weight, x), shape.tokens));
+  }
+}
+
 TEST_P(Prefill, EveryEpilogue) {
   const std::int64_t rows = 261, cols = 520, tokens = 150;
   for (const std::int64_t some_rows : {rows, std::int64_t{264}}) {

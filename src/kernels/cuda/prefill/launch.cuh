@@ -26,11 +26,13 @@ struct PrefillShape {
   bool shares_x = true;
   /// What a step of 16 columns takes besides its products, in clocks of a warp group: fitted on an H100.
   double step_clocks = 60;
+  /// What expanding a step takes of a scheduler for each warp group, in which tensor cores get little done.
+  double expand_clocks = 0;
 };
 
 /// How a launch cuts the product.
 struct PrefillCut {
-  int tokens = 0, splits = 1;  ///< which PrefillTile
+  int groups = 0, tokens = 0, splits = 1;  ///< which PrefillTile
   int sharers = 1;
   int x_places = 0, w_places = 0;
   std::size_t shared = 0;
@@ -72,7 +74,9 @@ template <class Tile>
 double clocks_of(const PrefillCut& cut, int tiles, const PrefillShape& shape) {
   const int waves = (tiles + cut.clusters - 1) / cut.clusters;
   const double steps = (shape.blocks + Tile::splits - 1) / Tile::splits * (shape.block_cols / 16.0);
-  const double step = shape.step_clocks + 0.57 * Tile::tokens * Tile::groups * Tile::ctas / 2;
+  constexpr int groups = Tile::groups * Tile::ctas;  // of an SM
+  const double step = std::max(shape.step_clocks + 0.57 * Tile::tokens * groups / 2,
+                               groups * (shape.expand_clocks + 0.345 * Tile::tokens));
   const double exchange =
       Tile::splits > 1 ? Tile::exchange_rounds * (1000.0 + Tile::exchange_bytes / 32.0) : 0.0;
   return waves * (steps * step + 2000.0 + 12.0 * Tile::tokens + exchange);
@@ -81,6 +85,7 @@ double clocks_of(const PrefillCut& cut, int tiles, const PrefillShape& shape) {
 template <class T, class Source, class Tile>
 PrefillCut cut_for(const PrefillShape& shape, int sharers) {
   PrefillCut cut;
+  cut.groups = Tile::groups;
   cut.tokens = Tile::tokens;
   cut.splits = Tile::splits;
   const int row_tiles = (shape.panels + Tile::groups - 1) / Tile::groups;
@@ -205,7 +210,9 @@ int launch_prefill(const PrefillShape& shape, const typename Source::Params& sou
   int error = cudaErrorInvalidConfiguration;
   for_each_tile_of(Source{}, [&](auto tile) {
     using Tile = decltype(tile);
-    if (cut.clusters == 0 || cut.tokens != Tile::tokens || cut.splits != Tile::splits) return;
+    if (cut.clusters == 0 || cut.groups != Tile::groups || cut.tokens != Tile::tokens ||
+        cut.splits != Tile::splits)
+      return;
     const int whole = cut.whole_tiles(), tiles = cut.tiles();
     const PrefillPart part = whole < tiles ? PrefillPart::before_tail : PrefillPart::all;
     error = launch_prefill_tiles<T, Source, Tile>(shape, source, cut, 0, whole, part, args, dtype);

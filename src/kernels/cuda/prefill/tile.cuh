@@ -13,6 +13,14 @@ inline constexpr std::int64_t prefill_most_tokens = std::int64_t{1}
                                                     << 24;  ///< of a launch: 32-bit coordinates
 inline constexpr int prefill_most_places = 8;               ///< of a ring
 
+/// Eights of tokens whose sums CTAs exchange at a time: all of a CTA's own, or as many as leave X enough
+/// places.
+constexpr int prefill_exchanged_eights(int groups, int own_eights, int splits) {
+  int eights = own_eights;
+  while (eights > 1 && (eights > 8 || (splits - 1) * groups * 4 * eights * 512 > 64 * 1024)) eights /= 2;
+  return eights;
+}
+
 /// @tparam groups  warp groups that multiply, a panel each
 /// @tparam tokens  of an output tile
 /// @tparam splits  CTAs of a cluster that share a tile's K; each adds up `tokens / splits` of its tokens
@@ -26,7 +34,11 @@ struct PrefillTile {
   /// CTAs of an SM: with one warp group each, two take turns on the tensor cores.
   static constexpr int ctas = groups == 1 ? 2 : 1;
   /// Registers of a thread, producing and multiplying; all of them together are the CTA's share of the SM's.
-  static constexpr int few_registers = groups == 1 ? 40 : 24, many_registers = groups == 1 ? 208 : 240;
+  static constexpr int few_registers = groups == 1 ? 40 : 24;
+  static constexpr int launch_registers = 65536 / ctas / threads / 8 * 8;
+  static constexpr int most_registers =
+      (launch_registers * threads - few_registers * 128) / (groups * 128) / 8 * 8;
+  static constexpr int many_registers = most_registers > 240 ? 240 : most_registers;
   static constexpr std::uint32_t chunk_bytes = tokens * 128;
   static constexpr int staged_tokens = own_eights * 8 < 64 ? own_eights * 8 : 64;
   /// Outputs on their way to memory, 128 bytes a token and panel: places are filled while others are stored.
@@ -34,9 +46,8 @@ struct PrefillTile {
   static constexpr std::uint32_t group_staging_bytes = staging_places * staged_tokens * 128;
   static constexpr std::uint32_t staging_bytes = groups * group_staging_bytes;
   /// Sums that come from the other CTAs of a tile: [other][warp][exchanged_eights][lane] float4, a round's.
-  /// Two rounds where one would leave X too few places.
-  static constexpr int exchange_rounds = own_eights > 8 ? 2 : 1;
-  static constexpr int exchanged_eights = own_eights / exchange_rounds;
+  static constexpr int exchanged_eights = prefill_exchanged_eights(groups, own_eights, splits);
+  static constexpr int exchange_rounds = own_eights / exchanged_eights;
   static constexpr std::uint32_t exchange_bytes = (splits - 1) * groups * 4 * exchanged_eights * 512;
   /// Barriers: full and empty of both rings; of the exchange, one of each a warp.
   static constexpr int barriers = 4 * prefill_most_places + 2 * groups * 4;
