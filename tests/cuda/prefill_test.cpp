@@ -107,6 +107,31 @@ TEST_P(Prefill, TilesOfManyPanels) {
   }
 }
 
+/// So many that pairs of CTAs share X in two_four too, with and without a second row tile for a pair.
+TEST_P(Prefill, ThousandsOfTokens) {
+  struct Shape {
+    std::int64_t rows, cols, tokens;
+  };
+  for (const Shape& shape : {Shape{65, 130, 2048}, Shape{300, 1031, 4099}, Shape{160, 520, 4352}}) {
+    SCOPED_TRACE(::testing::Message()
+                 << shape.rows << "x" << shape.cols << ", " << shape.tokens << " tokens");
+    const Halves weight = random_weight(format(), 60, dtype(), shape.rows, shape.cols, 0.4);
+    const PackedOnGpu packed(weight, format(), 64);
+    Halves x = random_halves(61, dtype(), shape.tokens, shape.cols, 1);
+    const Halves residual = random_halves(62, dtype(), shape.tokens, shape.rows, 1);
+    x.set(0, 100, INFINITY);
+    x.set(shape.tokens - 1, 7, NAN);
+    const std::vector<float> bias(static_cast<std::size_t>(shape.rows), 0.25f);
+    const Expected expected = exact_product(weight, x);
+    ASSERT_NO_FATAL_FAILURE(check(weight, packed, x, expected, shape.tokens));
+    LaunchOptions options;
+    options.epilogue.activation = Activation::gelu_tanh;
+    options.epilogue.bias = bias;
+    options.epilogue.residual = &residual;
+    ASSERT_NO_FATAL_FAILURE(check(weight, packed, x, expected, shape.tokens, options));
+  }
+}
+
 TEST_P(Prefill, EveryEpilogue) {
   const std::int64_t rows = 261, cols = 520, tokens = 150;
   for (const std::int64_t some_rows : {rows, std::int64_t{264}}) {
