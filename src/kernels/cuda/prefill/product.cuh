@@ -50,6 +50,7 @@ class PrefillCta {
     split_ = rank / p_.sharers;
     share_ = rank - split_ * p_.sharers;
     const int size = p_.sharers * Tile::splits;
+    released_ = in_cta(m_.x_empty(0), split_ * p_.sharers + (lane_ < p_.sharers ? lane_ : 0));
     cluster_ = static_cast<int>(blockIdx.x) / size;
     clusters_ = static_cast<int>(gridDim.x) / size;
   }
@@ -231,8 +232,7 @@ class PrefillCta {
   /// Every CTA that copies into this place of X may do so again, as far as this warp is concerned.
   __device__ __forceinline__ void release(RingPlace& released) {
     __syncwarp();
-    if (lane_ < p_.sharers)
-      arrive_in_cluster(in_cta(m_.x_empty(released.place), split_ * p_.sharers + lane_));
+    if (lane_ < p_.sharers) arrive_in_cluster(released_ + static_cast<std::uint32_t>(released.place) * 8);
     released.next(p_.x_places);
   }
 
@@ -240,6 +240,7 @@ class PrefillCta {
   const Memory& m_;
   std::byte* shared_;
   int lane_, split_, share_, cluster_, clusters_;
+  std::uint32_t released_;  ///< where a lane says that the first place of X may be filled again
 };
 
 template <class T, class Source, class Tile>
