@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <random>
 #include <vector>
 
 #include "compiler/pack/gpu/pack_gpu.h"
 #include "cross/executor.h"
+#include "cuda/floats.h"
 #include "cuda/gpu_test.h"
 #include "cuda/memory.h"
 #include "kernels/cuda/gpu_kernel.h"
@@ -24,26 +24,6 @@ using kernels::cuda::GpuKernel;
 using Units = CrossPanelsOptions::Units;
 using Policy = CrossPanelsOptions::Policy;
 
-struct Floats {
-  std::int64_t rows = 0, cols = 0;
-  std::vector<float> values;
-
-  Floats(std::int64_t row_count, std::int64_t col_count)
-      : rows(row_count), cols(col_count), values(static_cast<std::size_t>(rows * cols)) {}
-  float& at(std::int64_t r, std::int64_t c) { return values[static_cast<std::size_t>(r * cols + c)]; }
-  float at(std::int64_t r, std::int64_t c) const { return values[static_cast<std::size_t>(r * cols + c)]; }
-  std::span<const std::byte> bytes() const { return std::as_bytes(std::span(values)); }
-};
-
-Floats random_floats(unsigned seed, std::int64_t rows, std::int64_t cols, double density) {
-  Floats result(rows, cols);
-  std::mt19937 random(seed);
-  std::normal_distribution<float> value;
-  std::bernoulli_distribution keep(density);
-  for (float& v : result.values) v = keep(random) ? value(random) : 0.0f;
-  return result;
-}
-
 template <Format format>
 class Fp32Products : public GpuTest {
  protected:
@@ -54,8 +34,7 @@ class Fp32Products : public GpuTest {
     if (kernel_ == nullptr) GTEST_SKIP() << name_of(format) << " does not run on this GPU";
   }
 
-  /// Twice, with equal bits; counters zero afterwards; y[t, r] within `tolerance` of Σ|w·x|
-  /// (docs/numerics.md).
+  /// Twice, with equal bits; counters zero afterwards; y as close as it has to be.
   void check(const Floats& weight, const Floats& x, const CrossPanelsOptions& cross, GpuArgs args = {},
              const Floats* residual = nullptr, const std::vector<float>& bias = {}) {
     compiler::GpuTarget target;
@@ -103,33 +82,8 @@ class Fp32Products : public GpuTest {
     std::vector<std::byte> counters(counter_bytes);
     workspace.download(counters);
     EXPECT_TRUE(std::all_of(counters.begin(), counters.end(), [](std::byte b) { return b == std::byte{0}; }));
-    compare(weight, x, first, args.activation, residual, bias);
-  }
-
-  static void compare(const Floats& weight, const Floats& x, const std::vector<float>& y,
-                      Activation activation, const Floats* residual, const std::vector<float>& bias) {
-    constexpr double tolerance = 1.5e-6;
-    for (std::int64_t r = 0; r < weight.rows; ++r)
-      for (std::int64_t t = 0; t < x.rows; ++t) {
-        double sum = bias.empty() ? 0.0 : static_cast<double>(bias[static_cast<std::size_t>(r)]);
-        double magnitude = std::abs(sum);
-        for (std::int64_t k = 0; k < weight.cols; ++k) {
-          if (weight.at(r, k) == 0.0f && !std::signbit(weight.at(r, k))) continue;
-          const double term = static_cast<double>(weight.at(r, k)) * static_cast<double>(x.at(t, k));
-          sum += term;
-          magnitude += std::abs(term);
-        }
-        if (activation == Activation::relu) sum = sum > 0 || std::isnan(sum) ? sum : 0;
-        if (residual != nullptr) {
-          sum += static_cast<double>(residual->at(t, r));
-          magnitude += std::abs(static_cast<double>(residual->at(t, r)));
-        }
-        const auto got = static_cast<double>(y[static_cast<std::size_t>(t * weight.rows + r)]);
-        const bool fits = std::isnan(sum)   ? std::isnan(got)
-                          : std::isinf(sum) ? got == sum
-                                            : std::abs(got - sum) <= tolerance * magnitude + 1e-37;
-        ASSERT_TRUE(fits) << "y[" << t << ", " << r << "] is " << got << " instead of " << sum;
-      }
+    workspace_bytes_ = workspace.size();
+    expect_product(weight, x, first, args.activation, residual, bias);
   }
 
   static CrossPanelsOptions options(Units units, Policy policy = Policy::automatic) {
@@ -141,6 +95,7 @@ class Fp32Products : public GpuTest {
   }
 
   const GpuKernel* kernel_ = nullptr;
+  std::size_t workspace_bytes_ = 0;  ///< of the last check
 };
 
 using CrossPanels = Fp32Products<Format::cross_panels>;
@@ -288,6 +243,75 @@ TEST_F(SplitBlocks, Magnitudes) {
         x.at(t, c) *= std::ldexp(1.0f, static_cast<int>(t % 80) - 40 + step * static_cast<int>(c / 150));
     ASSERT_NO_FATAL_FAILURE(check(weight, x, {}));
   }
+}
+
+/// Products large enough for the persistent kernel, which has a workspace; odd rows, columns, tokens and
+/// numbers of blocks, tiles of which several CTAs have parts.
+class LargeSplitBlocks : public SplitBlocks {
+ protected:
+  static constexpr std::int64_t rows = 1501, cols = 2081, tokens = 261;
+
+  void check_large(const Floats& weight, const Floats& x, GpuArgs args = {}, const Floats* residual = nullptr,
+                   const std::vector<float>& bias = {}) {
+    check(weight, x, {}, args, residual, bias);
+    if (HasFatalFailure()) return;
+    EXPECT_GT(workspace_bytes_, counter_bytes) << "another kernel ran";
+  }
+};
+
+TEST_F(LargeSplitBlocks, AllDensities) {
+  const Floats x = random_floats(20, tokens, cols, 1);
+  for (const double density : {0.1, 0.0, 0.001, 0.25})
+    ASSERT_NO_FATAL_FAILURE(check_large(random_floats(21, rows, cols, density), x));
+  ASSERT_NO_FATAL_FAILURE(check_large(random_floats(22, 4096, 1088, 0.1), random_floats(23, 130, 1088, 1)));
+}
+
+TEST_F(LargeSplitBlocks, Epilogues) {
+  for (const std::int64_t extent : {rows, rows + 1}) {
+    const Floats weight = random_floats(24, extent, cols, 0.05), x = random_floats(25, tokens, cols, 1),
+                 residual = random_floats(26, tokens, extent, 1);
+    std::vector<float> bias(static_cast<std::size_t>(extent));
+    for (std::size_t i = 0; i < bias.size(); ++i) bias[i] = 0.37f * static_cast<float>(i % 11) - 1.7f;
+    GpuArgs relu;
+    relu.activation = Activation::relu;
+    ASSERT_NO_FATAL_FAILURE(check_large(weight, x));
+    ASSERT_NO_FATAL_FAILURE(check_large(weight, x, {}, &residual, bias));
+    ASSERT_NO_FATAL_FAILURE(check_large(weight, x, relu, nullptr, bias));
+  }
+}
+
+TEST_F(LargeSplitBlocks, InfAndNan) {
+  Floats weight = random_floats(27, rows, cols, 0.05), x = random_floats(28, tokens, cols, 1);
+  for (std::int64_t r = 0; r < rows; ++r) weight.at(r, 77) = 0;
+  for (std::int64_t t = 0; t < tokens; t += 7) x.at(t, 77) = t % 2 == 0 ? INFINITY : NAN;
+  x.at(3, 300) = -INFINITY;
+  x.at(130, cols - 1) = NAN;
+  weight.at(22, 6) = -0.0f;
+  x.at(9, 6) = INFINITY;
+  ASSERT_NO_FATAL_FAILURE(check_large(weight, x));
+}
+
+TEST_F(LargeSplitBlocks, Magnitudes) {
+  Floats weight = random_floats(29, rows, cols, 0.1), x = random_floats(30, tokens, cols, 1);
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t c = 0; c < cols; ++c)
+      weight.at(r, c) *= std::ldexp(1.0f, static_cast<int>(r % 60) - 30);
+  for (std::int64_t t = 0; t < tokens; ++t)
+    for (std::int64_t c = 0; c < cols; ++c) x.at(t, c) *= std::ldexp(1.0f, static_cast<int>(t % 80) - 40);
+  ASSERT_NO_FATAL_FAILURE(check_large(weight, x));
+}
+
+/// Small enough for compute-sanitizer's racecheck, large enough for every part of the kernels (docs/gpu.md).
+TEST_F(CrossPanels, Racecheck) {
+  const Floats weight = random_floats(31, 200, 300, 0.2), x = random_floats(32, 70, 300, 1);
+  for (const Units units : {Units::all_tensor, Units::fraction})
+    ASSERT_NO_FATAL_FAILURE(check(weight, x, options(units)));
+}
+TEST_F(SplitBlocks, Racecheck) {
+  ASSERT_NO_FATAL_FAILURE(check(random_floats(33, 200, 300, 0.2), random_floats(34, 70, 300, 1), {}));
+}
+TEST_F(LargeSplitBlocks, Racecheck) {
+  ASSERT_NO_FATAL_FAILURE(check_large(random_floats(35, 4000, 1300, 0.02), random_floats(36, 65, 1300, 1)));
 }
 
 }  // namespace

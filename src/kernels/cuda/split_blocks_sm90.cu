@@ -5,13 +5,13 @@
 #include <array>
 #include <bit>
 #include <cstring>
-#include <limits>
 #include <string>
 
 #include "kernels/cuda/device_limits.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/cuda/rows.h"
 #include "kernels/cuda/split_blocks.cuh"
+#include "kernels/cuda/split_blocks_wide.h"
 #include "plan/formats/gpu/blob.h"
 
 namespace cross::kernels::cuda {
@@ -46,17 +46,17 @@ constexpr std::array shapes = {
 constexpr int most_blocks_unflushed = 5;
 
 struct Choice {
-  const Shape* shape = nullptr;
+  const Shape* shape = nullptr;  ///< nullptr: split_blocks_wide
   int splits = 1;
 };
 
 /// Clusters of so many CTAs do not use every SM: they must fit into a GPC.
 int sms_for(int splits, int sms) { return splits <= 2 ? sms : splits == 4 ? sms * 10 / 11 : sms * 17 / 20; }
 
-/// The tile and the split of K with the least predicted time.
+/// What takes the least predicted time: a tile and a split of K, or the kernel for large products.
 Choice choose(const SplitBlocksHeader& h, std::int64_t tokens, int sms) {
   Choice best;
-  double least = std::numeric_limits<double>::infinity();
+  double least = split_blocks_wide::predicted_us(h, tokens, sms);
   for (const Shape& shape : shapes)
     for (const int splits : {1, 2, 4, 8}) {
       if (splits > 1 && splits * shape.k_groups > h.k_blocks) continue;
@@ -85,10 +85,17 @@ std::string refuses(const PackedMatrix&, std::int64_t tokens, std::size_t shared
   if (tokens > split_max_tokens) return "split_blocks takes at most 1024 tokens";
   for (const Shape& shape : shapes)
     if (shape.shared_bytes > shared_bytes) return "split_blocks needs more shared memory than this GPU has";
+  if (split_blocks_wide::shared_memory() > shared_bytes)
+    return "split_blocks needs more shared memory than this GPU has";
   return {};
 }
 
-std::size_t workspace(const PackedMatrix&, std::int64_t) { return 0; }
+std::size_t workspace(const PackedMatrix& matrix, std::int64_t tokens) {
+  if (tokens < 1) return 0;
+  const SplitBlocksHeader h = header_of(matrix);
+  const int sms = device_limits().sms;
+  return choose(h, tokens, sms).shape != nullptr ? 0 : split_blocks_wide::workspace(h, tokens, sms);
+}
 
 int launch_choice(const PackedMatrix& matrix, const GpuArgs& args, const Choice& choice) {
   const SplitBlocksHeader h = header_of(matrix);
@@ -118,7 +125,11 @@ int launch_choice(const PackedMatrix& matrix, const GpuArgs& args, const Choice&
 
 int launch_split_blocks(const PackedMatrix& matrix, const GpuArgs& args) {
   if (args.tokens == 0) return cudaSuccess;
-  return launch_choice(matrix, args, choose(header_of(matrix), args.tokens, device_limits().sms));
+  const SplitBlocksHeader h = header_of(matrix);
+  const int sms = device_limits().sms;
+  const Choice choice = choose(h, args.tokens, sms);
+  return choice.shape != nullptr ? launch_choice(matrix, args, choice)
+                                 : split_blocks_wide::launch(h, matrix, args, sms);
 }
 
 }  // namespace
