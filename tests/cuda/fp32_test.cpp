@@ -311,7 +311,7 @@ TEST_F(SplitBlocks, Racecheck) {
   ASSERT_NO_FATAL_FAILURE(check(random_floats(33, 200, 300, 0.2), random_floats(34, 70, 300, 1), {}));
 }
 TEST_F(LargeSplitBlocks, Racecheck) {
-  ASSERT_NO_FATAL_FAILURE(check_large(random_floats(35, 4000, 1300, 0.02), random_floats(36, 65, 1300, 1)));
+  ASSERT_NO_FATAL_FAILURE(check_large(random_floats(35, 8000, 2100, 0.01), random_floats(36, 65, 2100, 1)));
 }
 
 }  // namespace

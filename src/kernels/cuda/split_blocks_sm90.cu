@@ -50,6 +50,11 @@ struct Choice {
   int splits = 1;
 };
 
+/// How much longer blocks take that keep much: block_us was measured at 80 % and sparser.
+double filling(const SplitBlocksHeader& h) {
+  return std::max(1.0, 0.75 + split_blocks_wide::entries_a_block(h) / 5500);
+}
+
 /// Clusters of so many CTAs do not use every SM: they must fit into a GPC.
 int sms_for(int splits, int sms) { return splits <= 2 ? sms : splits == 4 ? sms * 10 / 11 : sms * 17 / 20; }
 
@@ -57,6 +62,7 @@ int sms_for(int splits, int sms) { return splits <= 2 ? sms : splits == 4 ? sms 
 Choice choose(const SplitBlocksHeader& h, std::int64_t tokens, int sms) {
   Choice best;
   double least = split_blocks_wide::predicted_us(h, tokens, sms);
+  const double fill = filling(h);
   for (const Shape& shape : shapes)
     for (const int splits : {1, 2, 4, 8}) {
       if (splits > 1 && splits * shape.k_groups > h.k_blocks) continue;
@@ -70,7 +76,7 @@ Choice choose(const SplitBlocksHeader& h, std::int64_t tokens, int sms) {
           std::min<std::int64_t>(shape.ctas_an_sm, (clusters * splits + sms - 1) / sms);
       const double us = static_cast<double>(rounds) *
                         (shape.launch_us + doubling_us * std::countr_zero(static_cast<unsigned>(splits)) +
-                         static_cast<double>(blocks) *
+                         static_cast<double>(blocks) * fill *
                              (shape.block_us + shape.sharing_us * static_cast<double>(sharing - 1)));
       if (us < least) least = us, best = {&shape, splits};
     }

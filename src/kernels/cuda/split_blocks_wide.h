@@ -11,6 +11,9 @@ namespace cross::kernels::cuda::split_blocks_wide {
 /// Bytes of shared memory that a CTA needs.
 std::size_t shared_memory();
 
+/// Of 128x64, in the mean.
+double entries_a_block(const formats::gpu::SplitBlocksHeader& header);
+
 /// Predicted µs, on the scale of the other tiles of split_blocks.
 double predicted_us(const formats::gpu::SplitBlocksHeader& header, std::int64_t tokens, int sms);
 
