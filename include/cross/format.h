@@ -21,7 +21,7 @@ enum class Format : std::uint8_t {
   bitmap_planes,  ///< one mask bit per position in fragment order, then the kept values in byte planes
   two_four,       ///< at most two of every four columns: values and 2-bit positions in tensor-core fragments
   cross_panels,   ///< fp32: per row panel a list for tensor cores and one for CUDA cores
-  block_tiles,    ///< blocks of 64x64 that keep anything, dense inside, in tensor-core fragments
+  block_tiles,    ///< blocks of 64x64 that keep anything, dense inside, as tensor cores read them
   split_blocks,   ///< fp32: kept weights as two fp16 parts each, by block of 128x64, put into shared memory
                   ///< one by one
 };

@@ -78,7 +78,7 @@ TEST(BlockTilesPack, TakesTheBytesOfItsBlocks) {
 }
 
 TEST(BlockTilesPack, BytesAreAsDocumented) {
-  // Row 27 of the second panel, column 64 + 30: warp 1, step 1, lane 4·3 + 3, register 1 + 2, first value.
+  // Row 27 of the second panel, column 64 + 30: piece 3 xor 27 mod 8, its seventh value.
   std::vector<std::uint16_t> bits(128 * 128);
   bits[(64 + 27) * 128 + 64 + 30] = 0x1234;
   const auto blob = packed({DType::bf16, 128, 128, reinterpret_cast<const std::byte*>(bits.data())});
@@ -91,10 +91,35 @@ TEST(BlockTilesPack, BytesAreAsDocumented) {
   EXPECT_EQ(order[0], 1u);
   EXPECT_EQ(order[1], 0u);
   EXPECT_EQ(column, 1u);
+  std::uint32_t first_step[2], step;
+  std::memcpy(first_step, blob.data() + header.first_step, sizeof first_step);
+  std::memcpy(&step, blob.data() + header.step, sizeof step);
+  EXPECT_EQ(header.steps, 1);
+  EXPECT_EQ(first_step[0], 0u);
+  EXPECT_EQ(first_step[1], 1u);
+  EXPECT_EQ(step, 4u * 1 + 1);  // the pair's first panel, which is panel 1
   std::uint16_t value;
-  std::memcpy(&value, blob.data() + header.values + (1 * 4 + 1) * 512 + (4 * 3 + 3) * 16 + 3 * 4,
-              sizeof value);
+  std::memcpy(&value, blob.data() + header.values + 27 * 128 + (3 ^ 3) * 16 + 6 * 2, sizeof value);
   EXPECT_EQ(value, 0x1234);
+}
+
+TEST(BlockTilesPack, PanelsThatKeepTheSameColumnsMakePairs) {
+  // Panels 0 and 3 keep block columns 0 and 2, panels 1 and 2 keep 1; panel 4 keeps 3.
+  const std::vector<std::vector<int>> kept = {{0, 2}, {1}, {1}, {0, 2}, {3}};
+  std::vector<std::uint16_t> bits(320 * 256);
+  for (std::size_t panel = 0; panel < kept.size(); ++panel)
+    for (const int column : kept[panel]) bits[panel * 64 * 256 + static_cast<std::size_t>(column) * 64] = 1;
+  const auto blob = packed({DType::bf16, 320, 256, reinterpret_cast<const std::byte*>(bits.data())});
+  const BlockTilesHeader header = header_of(blob);
+  const auto list = [&](std::uint64_t offset, std::size_t count) {
+    std::vector<std::uint32_t> values(count);
+    std::memcpy(values.data(), blob.data() + offset, 4 * count);
+    return values;
+  };
+  using List = std::vector<std::uint32_t>;
+  EXPECT_EQ(list(header.order, 5), (List{0, 3, 1, 2, 4}));
+  EXPECT_EQ(list(header.first_step, 4), (List{0, 2, 3, 4}));
+  EXPECT_EQ(list(header.step, 4), (List{4 * 0 + 3, 4 * 2 + 3, 4 * 1 + 3, 4 * 3 + 1}));
 }
 
 TEST(BlockTilesPack, ItsDensityIsThatOfBlocks) {
@@ -146,8 +171,11 @@ TEST(BlockTilesPack, EveryHeaderFieldAndListIsChecked) {
   EXPECT_TRUE(refused([](BlockTilesHeader& h, Bytes&) { h.k_blocks = -1; }));
   EXPECT_TRUE(refused([](BlockTilesHeader& h, Bytes&) { h.blocks -= 1; }));
   EXPECT_TRUE(refused([](BlockTilesHeader& h, Bytes&) { h.longest += 1; }));
-  for (const auto field : {&BlockTilesHeader::order, &BlockTilesHeader::begin, &BlockTilesHeader::column,
-                           &BlockTilesHeader::values}) {
+  EXPECT_TRUE(refused([](BlockTilesHeader& h, Bytes&) { h.steps += 1; }));
+  EXPECT_TRUE(refused([](BlockTilesHeader& h, Bytes&) { h.steps -= 1; }));
+  for (const auto field :
+       {&BlockTilesHeader::order, &BlockTilesHeader::begin, &BlockTilesHeader::column,
+        &BlockTilesHeader::first_step, &BlockTilesHeader::step, &BlockTilesHeader::values}) {
     EXPECT_TRUE(refused([&](BlockTilesHeader& h, Bytes&) { h.*field = 0; }));
     EXPECT_TRUE(refused([&](BlockTilesHeader& h, Bytes&) { h.*field += 64; }));
     EXPECT_TRUE(refused([&](BlockTilesHeader& h, Bytes&) { h.*field = ~std::uint64_t{127}; }));
@@ -159,6 +187,9 @@ TEST(BlockTilesPack, EveryHeaderFieldAndListIsChecked) {
   EXPECT_TRUE(refused([&](BlockTilesHeader& h, Bytes& b) { put(b, h.begin, 1, 1000); }));
   EXPECT_TRUE(refused([&](BlockTilesHeader& h, Bytes& b) { put(b, h.column, 0, 5); }));
   EXPECT_TRUE(refused([&](BlockTilesHeader& h, Bytes& b) { put(b, h.column, 1, 0); }));
+  EXPECT_TRUE(refused([&](BlockTilesHeader& h, Bytes& b) { put(b, h.first_step, 1, 1); }));
+  EXPECT_TRUE(refused([&](BlockTilesHeader& h, Bytes& b) { put(b, h.step, 0, 4 * 5 + 1); }));
+  EXPECT_TRUE(refused([&](BlockTilesHeader& h, Bytes& b) { put(b, h.step, 0, 0); }));
 }
 
 }  // namespace

@@ -189,6 +189,28 @@ TEST_P(Prefill, SpecialValuesAmongWeights) {
   ASSERT_NO_FATAL_FAILURE(check(weight, packed, x, exact_product(weight, x), tokens));
 }
 
+/// block_tiles at many tokens: pairs of panels, tiles for more than a round of the GPU, more than 32 block
+/// columns, rows and tokens that end within a tile; Inf and NaN in x where W is pruned, in early and late
+/// tiles of a CTA.
+TEST_P(Prefill, PairsOfPanels) {
+  if (format() != Format::block_tiles) GTEST_SKIP() << "for block_tiles";
+  constexpr std::int64_t rows = 712, cols = 2568, tokens = 8200;
+  std::uint64_t seed = 30;
+  for (const bool blocks : {false, true}) {
+    SCOPED_TRACE(blocks ? "two fifths of the blocks" : "a few weights in every block");
+    Halves weight = blocks ? random_blocks(++seed, dtype(), rows, cols, 0.4)
+                           : random_halves(++seed, dtype(), rows, cols, 0.01);
+    for (std::int64_t r = 0; r < rows; ++r) weight.at(r, 77) = 0;  // a column that nobody keeps
+    const PackedOnGpu packed(weight, format(), tokens);
+    Halves x = random_halves(++seed, dtype(), tokens, cols, 1);
+    ASSERT_NO_FATAL_FAILURE(check(weight, packed, x, exact_product(weight, x), tokens));
+    for (std::int64_t t = 0; t < tokens; t += 700) x.set(t, 77, t % 1400 == 0 ? INFINITY : NAN);
+    x.set(5, 300, INFINITY);
+    x.set(tokens - 1, cols - 1, NAN);
+    ASSERT_NO_FATAL_FAILURE(check(weight, packed, x, exact_product(weight, x), tokens));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Table, Prefill, ::testing::ValuesIn(rows()), name_of_row);
 
 }  // namespace

@@ -55,6 +55,15 @@ __device__ __forceinline__ std::uint32_t load_shared_u16(std::uint32_t address) 
   asm volatile("ld.shared.u16 %0, [%1];" : "=h"(value) : "r"(address));
   return value;
 }
+/// Loads and stores that see each other at once: nothing may be kept from a load before.
+__device__ __forceinline__ uint2 load_shared_now8(std::uint32_t address) {
+  uint2 v;
+  asm volatile("ld.volatile.shared.v2.b32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(address) : "memory");
+  return v;
+}
+__device__ __forceinline__ void store_shared_now(std::uint32_t address, std::uint32_t value) {
+  asm volatile("st.volatile.shared.b32 [%0], %1;" ::"r"(address), "r"(value) : "memory");
+}
 __device__ __forceinline__ void store_shared4(std::uint32_t address, std::uint32_t value) {
   asm volatile("st.shared.b32 [%0], %1;" ::"r"(address), "r"(value) : "memory");
 }

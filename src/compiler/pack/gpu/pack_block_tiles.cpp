@@ -1,5 +1,6 @@
 // Packs format block_tiles (src/plan/formats/gpu/block_tiles.h).
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <numeric>
 
@@ -35,6 +36,70 @@ std::vector<std::int64_t> count_blocks(const MatrixView& weight, DType dtype, st
   return count;
 }
 
+using Columns = std::vector<std::vector<std::uint32_t>>;  ///< block columns that each panel keeps, ascending
+
+/// Block columns that both keep.
+std::size_t shared(const std::vector<std::uint32_t>& a, const std::vector<std::uint32_t>& b) {
+  std::size_t count = 0;
+  for (std::size_t i = 0, j = 0; i < a.size() && j < b.size();) {
+    count += a[i] == b[j] ? 1 : 0;
+    const bool first = a[i] <= b[j], second = b[j] <= a[i];
+    i += first ? 1 : 0;
+    j += second ? 1 : 0;
+  }
+  return count;
+}
+
+/// Panels, those of a pair side by side: the longest that is left and the one that shares the most columns
+/// with it. Pairs with many blocks first; a panel alone stands last.
+std::vector<std::uint32_t> order_panels(const Columns& columns) {
+  constexpr std::size_t looked_at = 1024;  // of the panels left: bounds the time
+  std::vector<std::uint32_t> left(columns.size());
+  std::iota(left.begin(), left.end(), 0u);
+  std::stable_sort(left.begin(), left.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return columns[a].size() > columns[b].size(); });
+  std::vector<std::array<std::uint32_t, 2>> pairs;
+  while (left.size() > 1) {
+    std::size_t best = 1, most = 0;
+    for (std::size_t i = 1; i < std::min(left.size(), looked_at); ++i)
+      if (const std::size_t both = shared(columns[left[0]], columns[left[i]]); both > most) {
+        most = both;
+        best = i;
+      }
+    pairs.push_back({left[0], left[best]});
+    left.erase(left.begin() + static_cast<std::ptrdiff_t>(best));
+    left.erase(left.begin());
+  }
+  const auto blocks = [&](const std::array<std::uint32_t, 2>& pair) {
+    return columns[pair[0]].size() + columns[pair[1]].size();
+  };
+  std::stable_sort(pairs.begin(), pairs.end(),
+                   [&](const auto& a, const auto& b) { return blocks(a) > blocks(b); });
+  std::vector<std::uint32_t> order;
+  for (const auto& pair : pairs) order.insert(order.end(), pair.begin(), pair.end());
+  order.insert(order.end(), left.begin(), left.end());
+  return order;
+}
+
+/// The steps of every pair: the columns of its panels, merged.
+void merge_steps(const Columns& columns, const std::vector<std::uint32_t>& order,
+                 std::vector<std::uint32_t>& first_step, std::vector<std::uint32_t>& steps) {
+  static const std::vector<std::uint32_t> none;
+  first_step = {0};
+  for (std::size_t i = 0; i < order.size(); i += 2) {
+    const auto& a = columns[order[i]];
+    const auto& b = i + 1 < order.size() ? columns[order[i + 1]] : none;
+    for (std::size_t j = 0, k = 0; j < a.size() || k < b.size();) {
+      const bool first = k == b.size() || (j < a.size() && a[j] <= b[k]);
+      const bool second = j == a.size() || (k < b.size() && b[k] <= a[j]);
+      steps.push_back(4 * (first ? a[j] : b[k]) + (first ? 1u : 0u) + (second ? 2u : 0u));
+      j += first ? 1 : 0;
+      k += second ? 1 : 0;
+    }
+    first_step.push_back(static_cast<std::uint32_t>(steps.size()));
+  }
+}
+
 }  // namespace
 
 double block_tiles_density(const MatrixView& weight, DType dtype, int threads) {
@@ -59,7 +124,7 @@ std::vector<std::byte> pack_block_tiles(const MatrixView& weight, DType dtype, i
   header.k_blocks = static_cast<std::int32_t>((weight.cols + side - 1) / side);
   const auto panels = static_cast<std::size_t>(header.panels);
 
-  std::vector<std::vector<std::uint32_t>> columns(panels);
+  Columns columns(panels);
   std::int64_t sum = 0;
 #pragma omp parallel for schedule(dynamic) reduction(+ : sum) num_threads(threads)
   for (std::size_t panel = 0; panel < panels; ++panel) {
@@ -71,7 +136,7 @@ std::vector<std::byte> pack_block_tiles(const MatrixView& weight, DType dtype, i
   }
   kept = sum;
 
-  std::vector<std::uint32_t> begin(panels + 1), column, order(panels);
+  std::vector<std::uint32_t> begin(panels + 1), column;
   for (std::size_t panel = 0; panel < panels; ++panel) {
     column.insert(column.end(), columns[panel].begin(), columns[panel].end());
     if (column.size() > std::numeric_limits<std::int32_t>::max())
@@ -80,14 +145,17 @@ std::vector<std::byte> pack_block_tiles(const MatrixView& weight, DType dtype, i
     header.longest = std::max(header.longest, static_cast<std::int32_t>(columns[panel].size()));
   }
   header.blocks = static_cast<std::int32_t>(column.size());
-  std::iota(order.begin(), order.end(), 0u);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::uint32_t a, std::uint32_t b) { return columns[a].size() > columns[b].size(); });
+  const std::vector<std::uint32_t> order = order_panels(columns);
+  std::vector<std::uint32_t> first_step, steps;
+  merge_steps(columns, order, first_step, steps);
+  header.steps = static_cast<std::int32_t>(steps.size());
 
   BlobWriter writer(sizeof header);
   header.order = writer.append(order);
   header.begin = writer.append(begin);
   header.column = writer.append(column);
+  header.first_step = writer.append(first_step);
+  header.step = writer.append(steps);
   header.values = writer.reserve<std::byte>(column.size() * block_tiles_block_bytes);
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
   for (std::size_t panel = 0; panel < panels; ++panel)

@@ -1,5 +1,5 @@
 // block_tiles as a source of the prefill product: a panel's list of blocks is its K, so empty blocks cost
-// nothing; the values are A fragments already, 16 bytes a lane and step.
+// nothing; A fragments are read from the swizzled blocks by ldmatrix.
 #pragma once
 
 #include "kernels/cuda/prefill/source.cuh"
@@ -12,6 +12,8 @@ struct BlockTilesSource {
     const std::uint32_t* order;
     const std::uint32_t* begin;
     const std::uint32_t* column_of;
+    const std::uint32_t* first_step;  ///< with `step`: for the product that shares X between two panels
+    const std::uint32_t* step;
     const std::byte* values;
     std::int32_t panels;
     std::uint32_t place_bytes;
@@ -54,17 +56,14 @@ struct BlockTilesSource {
 
   class Block {
    public:
+    /// Lane l names row l mod 8 of one of four matrices: two of rows, two of columns.
     __device__ __forceinline__ Block(const Params&, std::uint32_t place, int warp, int lane)
-        : at_(place + static_cast<std::uint32_t>(warp * formats::gpu::block_tiles_steps *
-                                                     formats::gpu::block_tiles_fragment_bytes +
-                                                 lane * 16)) {}
+        : at_(place +
+              static_cast<std::uint32_t>((16 * warp + (lane & 15)) * 128 + ((lane >> 4 ^ (lane & 7)) << 4))) {
+    }
     template <int s>
     __device__ __forceinline__ void step(const Params&, Operand& operand) const {
-      const uint4 v = load_shared16(at_ + s * formats::gpu::block_tiles_fragment_bytes);
-      operand.a[0] = v.x;
-      operand.a[1] = v.y;
-      operand.a[2] = v.z;
-      operand.a[3] = v.w;
+      load_matrices(operand.a, at_ ^ s << 5);
     }
 
    private:

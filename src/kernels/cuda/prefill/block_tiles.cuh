@@ -3,14 +3,14 @@
 
 #include <string>
 
-#include "kernels/cuda/prefill/block_source.cuh"
+#include "kernels/cuda/prefill/block_pairs_launch.cuh"
 #include "kernels/cuda/prefill/launch.cuh"
 #include "plan/formats/gpu/blob.h"
 
 namespace cross::kernels::cuda {
 
-/// One panel a CTA: its blocks are its own, and two CTAs share an SM. 192 tokens are 0 to 25 % slower than
-/// 128: rings of three places are too short.
+/// Where pairs of panels do not pay: one panel a CTA, whose blocks are its own, and two CTAs share an SM. 192
+/// tokens are 0 to 25 % slower than 128: rings of three places are too short.
 template <class F>
 void for_each_tile_of(BlockTilesSource, F f) {
   f(PrefillTile<1, 128, 1>{});
@@ -51,9 +51,13 @@ int block_tiles_launch_typed(const PackedMatrix& matrix, GpuArgs args) {
   source.order = reinterpret_cast<const std::uint32_t*>(matrix.device + header.order);
   source.begin = reinterpret_cast<const std::uint32_t*>(matrix.device + header.begin);
   source.column_of = reinterpret_cast<const std::uint32_t*>(matrix.device + header.column);
+  source.first_step = reinterpret_cast<const std::uint32_t*>(matrix.device + header.first_step);
+  source.step = reinterpret_cast<const std::uint32_t*>(matrix.device + header.step);
   source.values = matrix.device + header.values;
   source.panels = header.panels;
   source.place_bytes = shape.place_bytes;
+  const BlockPairShape pairs{shape.rows, shape.cols, header.pairs(), header.blocks, header.steps};
+  if (block_pairs_pay(pairs, args)) return launch_block_pairs<T>(pairs, source, args, matrix.dtype);
   return launch_prefill<T, BlockTilesSource>(shape, source, best_prefill_cut<T, BlockTilesSource>(shape),
                                              args, matrix.dtype);
 }

@@ -44,12 +44,28 @@ __device__ __forceinline__ void wait_in_cluster(std::uint32_t barrier, std::uint
   }
 }
 
+/// Whether that phase is complete; does not wait.
+__device__ __forceinline__ bool phase_done(std::uint32_t barrier, std::uint32_t parity) {
+  std::uint32_t done;
+  asm volatile(
+      "{\n.reg .pred p;\nmbarrier.test_wait.parity.shared::cta.b64 p, [%1], %2;\n"
+      "selp.u32 %0, 1, 0, p;\n}"
+      : "=r"(done)
+      : "r"(barrier), "r"(parity)
+      : "memory");
+  return done != 0;
+}
+
 /// Arrives at a barrier of any CTA in the cluster (`in_cta`).
 __device__ __forceinline__ void arrive_in_cluster(std::uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
 __device__ __forceinline__ void arrive_here(std::uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+/// Arrives `times` times.
+__device__ __forceinline__ void arrive_times(std::uint32_t barrier, int times) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(times) : "memory");
 }
 /// Arrives and announces `bytes` of copies that the phase waits for.
 __device__ __forceinline__ void arrive_expecting(std::uint32_t barrier, std::uint32_t bytes) {
@@ -101,6 +117,9 @@ template <int pending>
 __device__ __forceinline__ void wait_stores() {
   asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(pending) : "memory");
 }
+
+/// Waits until all of this thread's groups are in memory.
+__device__ __forceinline__ void wait_stored() { asm volatile("cp.async.bulk.wait_group 0;" ::: "memory"); }
 
 /// Stores 16 bytes into any CTA's shared memory and counts them there once they have come.
 __device__ __forceinline__ void store_counted16(std::uint32_t to, const float (&v)[4],

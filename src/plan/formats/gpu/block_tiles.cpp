@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "plan/formats/gpu/blob.h"
@@ -51,24 +52,65 @@ std::string check_lists(std::span<const std::byte> blob, const BlockTilesHeader&
   return {};
 }
 
+/// The steps of every pair are the columns of its two panels, merged.
+std::string check_steps(std::span<const std::byte> blob, const BlockTilesHeader& h) {
+  const auto panels = static_cast<std::uint64_t>(h.panels), pairs = static_cast<std::uint64_t>(h.pairs());
+  std::uint64_t step = 0;
+  for (std::uint64_t pair = 0; pair < pairs; ++pair) {
+    if (element<std::uint32_t>(blob, h.first_step, pair) != step)
+      return fmt::format("pair {} begins at step {}, not {}", pair,
+                         element<std::uint32_t>(blob, h.first_step, pair), step);
+    std::uint32_t at[2] = {}, end[2] = {};
+    for (std::uint64_t i = 0; i < 2 && 2 * pair + i < panels; ++i) {
+      const auto panel = element<std::uint32_t>(blob, h.order, 2 * pair + i);
+      at[i] = element<std::uint32_t>(blob, h.begin, panel);
+      end[i] = element<std::uint32_t>(blob, h.begin, std::uint64_t{panel} + 1);
+    }
+    for (; at[0] < end[0] || at[1] < end[1]; ++step) {
+      constexpr std::uint32_t none = ~std::uint32_t{0};
+      std::uint32_t column[2], kept = 0;
+      for (int i = 0; i < 2; ++i)
+        column[i] = at[i] < end[i] ? element<std::uint32_t>(blob, h.column, at[i]) : none;
+      const std::uint32_t first = std::min(column[0], column[1]);
+      for (int i = 0; i < 2; ++i)
+        if (column[i] == first) {
+          kept |= 1u << i;
+          ++at[i];
+        }
+      if (step >= static_cast<std::uint64_t>(h.steps))
+        return fmt::format("it has more than {} steps", h.steps);
+      if (element<std::uint32_t>(blob, h.step, step) != 4 * first + kept)
+        return fmt::format("step {} of pair {} is not block column {}", step, pair, first);
+    }
+  }
+  if (step != static_cast<std::uint64_t>(h.steps) ||
+      element<std::uint32_t>(blob, h.first_step, pairs) != step)
+    return fmt::format("it has {} steps, not {}", step, h.steps);
+  return {};
+}
+
 }  // namespace
 
 std::string check_block_tiles(std::span<const std::byte> blob, std::int64_t, std::int64_t) {
   if (blob.size() < sizeof(BlockTilesHeader)) return "too few bytes for the header";
   const auto h = read_header<BlockTilesHeader>(blob);
-  if (h.bytes != sizeof(BlockTilesHeader) || h.rows < 1 || h.cols < 1 || h.blocks < 0)
+  if (h.bytes != sizeof(BlockTilesHeader) || h.rows < 1 || h.cols < 1 || h.blocks < 0 || h.steps < 0)
     return "the header is damaged";
   constexpr std::int64_t side = block_tiles_side;
   if (h.panels != (std::int64_t{h.rows} + side - 1) / side ||
       h.k_blocks != (std::int64_t{h.cols} + side - 1) / side)
     return fmt::format("{} panels of {} K blocks do not cover {}x{}", h.panels, h.k_blocks, h.rows, h.cols);
   const auto panels = static_cast<std::uint64_t>(h.panels), blocks = static_cast<std::uint64_t>(h.blocks);
-  for (const std::uint64_t offset : {h.order, h.begin, h.column, h.values})
+  for (const std::uint64_t offset : {h.order, h.begin, h.column, h.first_step, h.step, h.values})
     if (offset < sizeof(BlockTilesHeader)) return "an array overlaps the header";
   if (!array_fits(blob, h.order, panels, 4) || !array_fits(blob, h.begin, panels + 1, 4) ||
-      !array_fits(blob, h.column, blocks, 4) || !array_fits(blob, h.values, blocks, block_tiles_block_bytes))
+      !array_fits(blob, h.column, blocks, 4) ||
+      !array_fits(blob, h.first_step, static_cast<std::uint64_t>(h.pairs()) + 1, 4) ||
+      !array_fits(blob, h.step, static_cast<std::uint64_t>(h.steps), 4) ||
+      !array_fits(blob, h.values, blocks, block_tiles_block_bytes))
     return "an array leaves the blob or is not aligned to 128 bytes";
   if (std::string error = check_lists(blob, h); !error.empty()) return error;
+  if (std::string error = check_steps(blob, h); !error.empty()) return error;
   std::string error;
   for (std::int64_t panel = 0; panel < h.panels; ++panel)
     for (auto b = element<std::uint32_t>(blob, h.begin, static_cast<std::uint64_t>(panel));

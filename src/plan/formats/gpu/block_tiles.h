@@ -1,15 +1,16 @@
 // Format block_tiles: matrices whose kept weights stand in few blocks of 64 x 64. Blocks that keep nothing
-// are left out; the others are dense, in the order in which tensor cores take A operands from registers.
+// are left out; the others are dense, as tensor cores read A operands from shared memory (128-byte swizzle).
 //
-// W is cut into panels of 64 rows and these into blocks of 64 columns. A block is 4 warps (16 rows each) by 4
-// steps (16 columns each) of fragments of mma m16n8k16, 16 bytes a lane:
+// W is cut into panels of 64 rows and these into blocks of 64 columns:
 //
-//   block   u16 value[4 warps][4 steps][32 lanes][4 registers][2]      8192 bytes
+//   block   u16 value[64 rows][8 pieces][8 columns]      8192 bytes
 //
-//     lane 4 g + t, register r    row 16 warp + g + 8 (r mod 2), columns 16 step + 8 (r / 2) + 2 t + {0, 1}
+//     piece i of row r    columns 8 (i xor r mod 8) + {0 ... 7}
 //
 // Blocks stand panel by panel, in a panel by column; `column` says where each stands. Panels are worked on in
-// the order of their lengths, so that the last ones to be dealt are short.
+// pairs that keep the same columns where possible, a kernel then loads a column of x once for both: `order`
+// has the panels of a pair side by side, pairs with many blocks first, so that the last ones to be dealt are
+// short. A *step* of a pair is a block column that either of its panels keeps.
 #pragma once
 
 #include <cstddef>
@@ -22,8 +23,7 @@
 namespace cross::formats::gpu {
 
 inline constexpr int block_tiles_side = 64;
-inline constexpr int block_tiles_steps = 4;             ///< of 16 columns, in a block
-inline constexpr int block_tiles_fragment_bytes = 512;  ///< of a warp and step
+inline constexpr int block_tiles_products = 4;  ///< of 16 columns, in a block
 inline constexpr int block_tiles_block_bytes = 2 * block_tiles_side * block_tiles_side;
 
 struct BlockTilesHeader : BlobHeader {
@@ -31,17 +31,21 @@ struct BlockTilesHeader : BlobHeader {
   std::int32_t k_blocks = 0;  ///< of 64 columns
   std::int32_t blocks = 0;    ///< stored
   std::int32_t longest = 0;   ///< blocks of the longest panel
+  std::int32_t steps = 0;     ///< of all pairs
   // Offsets from the start of the blob, multiples of 128.
-  std::uint64_t order = 0;   ///< u32[panels]: panels by descending number of blocks
+  std::uint64_t order = 0;   ///< u32[panels]: a permutation; pair i is panels order[2 i] and order[2 i + 1]
   std::uint64_t begin = 0;   ///< u32[panels + 1]: the first block of each panel
   std::uint64_t column = 0;  ///< u32[blocks]: block columns, ascending in a panel
-  std::uint64_t values = 0;  ///< the blocks
+  std::uint64_t first_step = 0;  ///< u32[pairs() + 1]: the first step of each pair
+  std::uint64_t step = 0;        ///< u32[steps]: 4 · block column + which of the two keep it, bits 0 and 1
+  std::uint64_t values = 0;      ///< the blocks
+
+  std::int32_t pairs() const { return panels / 2 + panels % 2; }
 };
 
 /// Index of a weight among the values of its block.
 constexpr int block_tiles_value_index(int row, int col) {
-  const int lane = 4 * (row % 8) + col % 8 / 2, reg = row / 8 % 2 + 2 * (col / 8 % 2);
-  return (((row / 16 * block_tiles_steps + col / 16) * 32 + lane) * 4 + reg) * 2 + col % 2;
+  return row * block_tiles_side + ((col / 8 ^ row % 8) * 8 + col % 8);
 }
 
 std::string check_block_tiles(std::span<const std::byte> blob, std::int64_t rows, std::int64_t cols);
