@@ -85,6 +85,11 @@ PackedForms pack_all(Weight weight, const cross::cuda::DeviceInfo& device, const
     if (format == Format::block_tiles &&
         cross::compiler::block_tiles_density(view, view.dtype, threads) > cross::compiler::block_tiles_most)
       continue;
+    if (format == Format::two_four_overflow &&
+        (cross::compiler::gpu_format_refuses(view, view.dtype, Format::two_four).empty() ||
+         cross::compiler::two_four_overflow_overhead(view, view.dtype, threads) >
+             cross::compiler::two_four_overflow_most))
+      continue;
     const std::int64_t many =
         std::min<std::int64_t>(kernel->max_tokens, *std::max_element(what.tokens.begin(), what.tokens.end()));
     cross::compiler::GpuTarget target{device.sms, device.shared_bytes, few_tokens};

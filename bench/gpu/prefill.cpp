@@ -186,8 +186,8 @@ nlohmann::json prefill_part(Arena& arena, const PartOptions& options) {
       options.tokens, options.all ? std::vector<std::int64_t>{128, 256, 512, 1024, 2048, 4096, 8192}
                                   : std::vector<std::int64_t>{128, 512, 1024, 4096});
   const auto sparsities = either<double>(
-      options.sparsities, options.all ? std::vector<double>{0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95}
-                                      : std::vector<double>{0.5, 0.6, 0.7, 0.8, 0.9, 0.95});
+      options.sparsities, options.all ? std::vector<double>{0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99}
+                                      : std::vector<double>{0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99});
   fmt::print(
       "{}: sum of Llama-2-7B's four products, {}; the baseline multiplies the same weights, zeros included\n",
       arena.device().name, options.dtype);

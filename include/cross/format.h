@@ -24,15 +24,16 @@ enum class Format : std::uint8_t {
   block_tiles,    ///< blocks of 64x64 that keep anything, dense inside, as tensor cores read them
   split_blocks,   ///< fp32: kept weights as two fp16 parts each, by block of 128x64, put into shared memory
                   ///< one by one
+  two_four_overflow,  ///< two_four, and what does not fit it as further K whose columns of x are gathered
 };
 
 inline constexpr Format all_formats[] = {Format::dense, Format::dense_panel, Format::bitmap, Format::index8,
                                          Format::n_m,   Format::block,       Format::empty};
 
 /// Formats of the CUDA device family.
-inline constexpr Format gpu_formats[] = {Format::delta4,      Format::delta8,       Format::bitmap_planes,
-                                         Format::two_four,    Format::cross_panels, Format::block_tiles,
-                                         Format::split_blocks};
+inline constexpr Format gpu_formats[] = {
+    Format::delta4,       Format::delta8,      Format::bitmap_planes, Format::two_four,
+    Format::cross_panels, Format::block_tiles, Format::split_blocks,  Format::two_four_overflow};
 
 constexpr bool is_gpu_format(Format format) {
   for (const Format one : gpu_formats)
@@ -70,6 +71,8 @@ constexpr std::string_view name_of(Format format) {
       return "split_blocks";
     case Format::block_tiles:
       return "block_tiles";
+    case Format::two_four_overflow:
+      return "two_four_overflow";
   }
   return "?";
 }

@@ -59,6 +59,8 @@ TEST(GpuFamily, PricesEveryFormatAtEveryTokenCount) {
       const Format format = candidate.layout.panels[0].segments[0].format;
       if (format == Format::block_tiles)
         EXPECT_NE(candidate.dropped.find("100 % of its blocks of 64x64 keep something"), std::string::npos);
+      else if (format == Format::two_four_overflow)
+        EXPECT_EQ(candidate.dropped, "what is not 2:4 costs 150 % of the rest besides: it pays up to 12 %");
       else
         EXPECT_FALSE(gpu_format_refuses(weight, DType::bf16, format).empty())
             << candidate.name << ": " << candidate.dropped;
@@ -96,6 +98,36 @@ TEST(GpuFamily, BlockTilesArePricedByTheirBlocks) {
     }
 }
 
+/// The time of two_four_overflow is that of what it multiplies and gathers, however many weights there are.
+TEST(GpuFamily, TwoFourOverflowIsPricedByWhatItLifts) {
+  constexpr std::int64_t side = 4096;
+  std::vector<std::uint16_t> bits(128 * side);
+  for (std::size_t i = 0; i < bits.size(); i += 4) bits[i] = bits[i + 1] = 0x3f80;
+  const MatrixView weight{DType::bf16, 128, side, reinterpret_cast<const std::byte*>(bits.data())};
+  CostProfile profile;
+  profile.curves.push_back(
+      {"two_four_overflow.prefill", "mma", 1024, 128, side, {{0.0, 1.0, 0}, {1.5 / 32, 2.0, 0}}});
+  GpuFamily gpu;
+  gpu.max_tokens[Format::two_four_overflow] = 16;
+  CompileOptions options;
+  options.dtype = DType::bf16;
+  options.tokens = {1024};
+  options.threads = 1;
+  const auto candidate = [&] {
+    const auto family = make_gpu_family({weight, options, profile}, gpu);
+    for (LayoutCandidate& one : family->enumerate(analyse(weight, {DType::bf16})).candidates)
+      if (one.name == "two_four_overflow") return one;
+    return LayoutCandidate{};
+  };
+  EXPECT_EQ(candidate().dropped, "two_four holds the matrix");
+  bits[2] = 0x3f80;  // one block beside 32, half of it gathered
+  const LayoutCandidate one = candidate();
+  ASSERT_EQ(one.dropped, "");
+  ASSERT_EQ(one.shapes.size(), 1u);
+  EXPECT_EQ(one.shapes[0].shape, "prefill");
+  EXPECT_NEAR(one.shapes[0].predicted_us, 2e-3 * static_cast<double>(bits.size()), 1e-6);
+}
+
 /// Without a price for some token count a format cannot serve a plan that names it.
 TEST(GpuFamily, FormatsWithoutAPriceAreDroppedWithAReason) {
   std::vector<std::uint16_t> bits(64 * 64, 0);
@@ -109,7 +141,11 @@ TEST(GpuFamily, FormatsWithoutAPriceAreDroppedWithAReason) {
   const auto family = make_gpu_family({weight, options, profile}, gpu);
   for (const LayoutCandidate& candidate : family->enumerate(analyse(weight, {DType::bf16})).candidates) {
     const bool fits = formats::gpu::holds(candidate.layout.panels[0].segments[0].format, DType::bf16);
-    EXPECT_NE(candidate.dropped.find(fits ? "no price" : "fp32 values only"), std::string::npos)
+    const bool needless = candidate.name == "two_four_overflow";  // two_four holds weights that are all zero
+    EXPECT_NE(candidate.dropped.find(needless ? "two_four holds"
+                                     : fits   ? "no price"
+                                              : "fp32 values only"),
+              std::string::npos)
         << candidate.dropped;
   }
 }

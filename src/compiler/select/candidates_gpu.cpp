@@ -78,6 +78,16 @@ CandidateSet enumerate_gpu_candidates(const GpuCandidateInputs& in) {
             fmt::format("{:.0f} % of its blocks of 64x64 keep something: it pays up to {:.0f} %",
                         100 * priced.density, 100 * block_tiles_most);
     }
+    if (format == Format::two_four_overflow && candidate.dropped.empty()) {
+      // Its prices are by what is not 2:4.
+      priced.density = two_four_overflow_overhead(in.weight, in.dtype, in.threads);
+      if (in.only == "auto" && priced.density > two_four_overflow_most)
+        candidate.dropped =
+            fmt::format("what is not 2:4 costs {:.0f} % of the rest besides: it pays up to {:.0f} %",
+                        100 * priced.density, 100 * two_four_overflow_most);
+      else if (in.only == "auto" && gpu_format_refuses(in.weight, in.dtype, Format::two_four).empty())
+        candidate.dropped = "two_four holds the matrix";
+    }
     if (candidate.dropped.empty()) price(priced, format, candidate);
     set.candidates.push_back(std::move(candidate));
   }

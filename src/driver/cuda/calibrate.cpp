@@ -13,7 +13,9 @@
 #include "driver/cuda/unit_prices.h"
 #include "driver/machine.h"
 #include "kernels/cuda/gpu_kernel.h"
+#include "plan/formats/gpu/blob.h"
 #include "plan/formats/gpu/block_tiles.h"
+#include "plan/formats/gpu/two_four_overflow.h"
 
 namespace cross::driver::cuda {
 namespace {
@@ -42,6 +44,9 @@ const std::vector<std::int64_t> dense_tokens = {1,   2,   4,   8,    16,   32,  
                                                 128, 256, 512, 1024, 2048, 4096, 8192};
 /// Beyond this many multiply-adds a product in fp32 takes longer than its price is worth.
 constexpr double most_fp32_work = 2e10;
+
+/// Denser i.i.d. masks have more that is not 2:4 than two_four_overflow is offered for.
+constexpr double most_overflowing = 0.1;
 
 /// Suggestions of cuBLASLt that are timed: compile tries more, and its last word is measured.
 constexpr int most_algorithms = 8;
@@ -100,7 +105,9 @@ class Calibration {
           continue;
         for (const Size& size : sizes(options_.quick))
           for (const double density : densities)
-            if (!options_.quick || density == 0.05 || density == 0.2 || density == 0.5 || density == 1)
+            if (format == Format::two_four_overflow && density > most_overflowing)
+              break;
+            else if (!options_.quick || density == 0.05 || density == 0.2 || density == 0.5 || density == 1)
               jobs_.push_back({kernel, dtype, size, density});
       }
   }
@@ -159,6 +166,13 @@ class Calibration {
     return {packing.data.bytes.first(packing.panels[0].segments[0].bytes), nullptr, job.dtype};
   }
 
+  /// What compile asks for the price of: the density, or what two_four_overflow has besides 2:4 blocks.
+  static double priced_density(const Job& job, const LayerPlan& layer) {
+    if (job.kernel->format != Format::two_four_overflow) return job.density;
+    return formats::gpu::read_header<formats::gpu::TwoFourOverflowHeader>(matrix_of(job, layer).host)
+        .overhead();
+  }
+
   bool serves(const Job& job, const LayerPlan& layer, std::int64_t tokens) const {
     return job.kernel->refuses(matrix_of(job, layer), tokens, device_.shared_bytes).empty();
   }
@@ -192,6 +206,7 @@ class Calibration {
     };
     for (std::size_t i = 0; i < layers.size(); ++i) {
       LayerPlan& layer = layers[i];
+      const double density = priced_density(job, layer);
       const std::int64_t most = layer.variants[0].tokens;
       TimedLayer timed(layer, job.dtype, device_, measurer_.library());
       // The most tokens first, so that buffers grow once.
@@ -201,13 +216,13 @@ class Calibration {
           if (*tokens > prefill.max_tokens || !wanted(job, *tokens) ||
               !prefill.refuses(matrix_of(job, layer), *tokens, device_.shared_bytes).empty())
             continue;
-          samples(".prefill", *tokens)[job.density] = time(job, layer, timed, *tokens, "prefill");
+          samples(".prefill", *tokens)[density] = time(job, layer, timed, *tokens, "prefill");
         }
       for (auto tokens = decode_tokens.rbegin(); tokens != decode_tokens.rend(); ++tokens) {
         if (*tokens > job.kernel->max_tokens || !wanted(job, *tokens)) continue;
         if (layers.size() > 1 && (i == 0) != (*tokens <= few_tokens)) continue;
         if (*tokens > most && !serves(job, layer, *tokens)) continue;
-        samples(".decode", *tokens)[job.density] = time(job, layer, timed, *tokens, "decode");
+        samples(".decode", *tokens)[density] = time(job, layer, timed, *tokens, "decode");
       }
       if (job.kernel->expand == nullptr || i > 0) continue;
       // What a run by expansion costs beyond its dense product.

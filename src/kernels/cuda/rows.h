@@ -18,5 +18,6 @@ GpuPrefill bitmap_planes_prefill();  ///< sm90
 GpuPrefill two_four_prefill();       ///< sm90
 GpuKernel two_four_sm80();
 GpuKernel two_four_sm90();
+GpuKernel two_four_overflow_sm90();
 
 }  // namespace cross::kernels::cuda

@@ -16,6 +16,8 @@ std::vector<std::byte> pack_two_four(const MatrixView& weight, DType dtype, int 
 /// Empty, or where a weight is Inf or NaN.
 std::string split_blocks_refuses(const MatrixView& weight);
 std::vector<std::byte> pack_split_blocks(const MatrixView& weight, int threads, std::int64_t& kept);
+std::vector<std::byte> pack_two_four_overflow(const MatrixView& weight, DType dtype, int threads,
+                                              std::int64_t& kept);
 std::vector<std::byte> pack_block_tiles(const MatrixView& weight, DType dtype, int threads,
                                         std::int64_t& kept);
 

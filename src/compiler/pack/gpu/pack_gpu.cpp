@@ -72,6 +72,8 @@ std::vector<std::byte> pack_gpu(const MatrixView& weight, DType plan_dtype, Form
       return pack_block_tiles(weight, plan_dtype, threads, kept);
     case Format::split_blocks:
       return pack_split_blocks(weight, threads, kept);
+    case Format::two_four_overflow:
+      return pack_two_four_overflow(weight, plan_dtype, threads, kept);
     default:
       throw InternalError("pack: not a format of the CUDA device family");
   }

@@ -189,7 +189,7 @@ int launch_prefill_tiles(const PrefillShape& shape, const typename Source::Param
   const int cluster = cut.sharers * Tile::splits;
   return launch_in_clusters(prefill_kernel<T, Source, Tile>, std::min(cut.clusters, last - first) * cluster,
                             cluster, Tile::threads, cut.shared, args.stream,
-                            args.overlap || part == PrefillPart::tail, p);
+                            args.overlap || part == PrefillPart::tail || part == PrefillPart::gathering, p);
 }
 
 /// Rows of X as tensor copies need them: `args` and `shape` changed to a padded copy in scratch where they
@@ -204,9 +204,10 @@ inline int pad_activations(GpuArgs& args, PrefillShape& shape) {
 }
 
 /// Launches the cut that best_prefill_cut (or a tuner) chose.
+/// @param alone  what a launch of all tiles is
 template <class T, class Source>
 int launch_prefill(const PrefillShape& shape, const typename Source::Params& source, const PrefillCut& cut,
-                   const GpuArgs& args, DType dtype) {
+                   const GpuArgs& args, DType dtype, PrefillPart alone = PrefillPart::all) {
   int error = cudaErrorInvalidConfiguration;
   for_each_tile_of(Source{}, [&](auto tile) {
     using Tile = decltype(tile);
@@ -214,7 +215,7 @@ int launch_prefill(const PrefillShape& shape, const typename Source::Params& sou
         cut.splits != Tile::splits)
       return;
     const int whole = cut.whole_tiles(), tiles = cut.tiles();
-    const PrefillPart part = whole < tiles ? PrefillPart::before_tail : PrefillPart::all;
+    const PrefillPart part = whole < tiles ? PrefillPart::before_tail : alone;
     error = launch_prefill_tiles<T, Source, Tile>(shape, source, cut, 0, whole, part, args, dtype);
     for_each_tail_of<Source, Tile>([&](auto split) {
       using Split = decltype(split);

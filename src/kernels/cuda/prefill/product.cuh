@@ -79,6 +79,11 @@ class PrefillCta {
       const int token = turn.token_tile * Tile::tokens + share_ * part_tokens;
       const auto [first, last] = range(row_tile);
       for (int block = first; block < last; ++block) {
+        if constexpr (Gathers<Source>)
+          if (Source::gathered(p_.source, block)) {
+            bring_gathered(row_tile, block, token, ring);
+            continue;
+          }
         const int column = Source::column(p_.source, row_tile, block);
 #pragma unroll
         for (int chunk = 0; chunk < chunks; ++chunk, ring.next(p_.x_places)) {
@@ -181,6 +186,19 @@ class PrefillCta {
     return m_.w + static_cast<std::uint32_t>(number * Tile::groups + group) * p_.source.place_bytes;
   }
 
+  /// Gathered columns, once they are there.
+  __device__ __forceinline__ void bring_gathered(int row_tile, int block, int token, RingPlace& ring) const {
+    if (p_.part == PrefillPart::gathering) wait_for_predecessor();
+    for (int chunk = 0; chunk < chunks; ++chunk, ring.next(p_.x_places)) {
+      const int row = Source::gathered_chunk(p_.source, row_tile, block, chunk) * p_.tokens + token;
+      const std::uint32_t full = m_.x_full(ring.place);
+      wait_in_cluster(m_.x_empty(ring.place), ring.parity ^ 1);
+      arrive_expecting(full, Tile::chunk_bytes);
+      copy_box(m_.x + static_cast<std::uint32_t>(ring.place) * Tile::chunk_bytes, p_.source.gathered_map, 0,
+               row, full);
+    }
+  }
+
   /// Batches b … of a block: the next ones are expanded while tensor cores work on those before.
   /// @param later  not the first block of its tile
   template <int b>
@@ -249,6 +267,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::ctas)
   extern __shared__ __align__(1024) std::byte shared[];
   const PrefillMemory<T, Source, Tile> memory(p, shared);
   PrefillCta<T, Source, Tile> cta(p, memory, shared);
+  const bool waits = p.part == PrefillPart::all || p.part == PrefillPart::before_tail;
   if (p.part != PrefillPart::before_tail) let_successor_start();
   if (threadIdx.x == 0) cta.prepare();
   __syncwarp();
@@ -258,7 +277,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::ctas)
     lower_registers<Tile::few_registers>();
     const int warp = static_cast<int>(threadIdx.x >> 5) - Tile::groups * 4;
     if (warp == 0) {
-      if (p.part != PrefillPart::tail) wait_for_predecessor();
+      if (waits) wait_for_predecessor();
       if (p.part == PrefillPart::before_tail) let_successor_start();
       if ((threadIdx.x & 31) == 0) cta.bring_x();
     } else if (warp == 1) {
@@ -266,11 +285,11 @@ __global__ void __launch_bounds__(Tile::threads, Tile::ctas)
     }
   } else {
     raise_registers<Tile::many_registers>();
-    if (p.part != PrefillPart::tail) wait_for_predecessor();
+    if (waits) wait_for_predecessor();
     cta.multiply();
   }
   wait_stores<0>();  // behind the branches: at the end of one of them ptxas would ignore its registers
-  if (p.part == PrefillPart::tail) wait_for_predecessor();
+  if (!waits) wait_for_predecessor();
   // No CTA leaves while another may still copy into it or count at its barriers.
   __syncwarp();
   cluster_arrive();

@@ -96,23 +96,30 @@ struct TwoFourSource {
   static __device__ __noinline__ float exact(const Params& p, std::int64_t row, const T* x,
                                              std::int64_t cols) {
     using namespace formats::gpu;
-    const int in_panel = static_cast<int>(row % two_four_rows);
     float sum = 0.0f;
-    for (int k = 0; k < p.k_blocks; ++k) {
-      const std::byte* block = p.blocks + (row / two_four_rows * p.k_blocks + k) * two_four_block_bytes;
-      for (int group = 0; group < two_four_cols / 4; ++group) {
-        const auto* values =
-            reinterpret_cast<const std::uint16_t*>(block) + two_four_value_index(in_panel, group);
-        const std::uint32_t nibble =
-            reinterpret_cast<const std::uint32_t*>(
-                block + two_four_metadata_at)[two_four_word_index(in_panel, group)] >>
-            two_four_shift(in_panel, group);
-        for (int slot = 0; slot < 2; ++slot) {
-          const std::int64_t column =
-              static_cast<std::int64_t>(k) * two_four_cols + 4 * group + (nibble >> (2 * slot) & 3);
-          if (values[slot] != 0 && column < cols)
-            sum = fmaf(to_float(from_bits<T>(values[slot])), to_float(x[column]), sum);
-        }
+    for (int k = 0; k < p.k_blocks; ++k)
+      sum = add_block<T>(
+          sum, p.blocks + (row / two_four_rows * p.k_blocks + k) * two_four_block_bytes,
+          static_cast<int>(row % two_four_rows), x,
+          [&](int place) { return static_cast<std::int64_t>(k) * two_four_cols + place; }, cols);
+    return sum;
+  }
+
+ protected:
+  /// sum + W[row, …]·x over the kept weights of a block. @param column_of  place in the block → column of x
+  template <class T, class ColumnOf>
+  static __device__ __forceinline__ float add_block(float sum, const std::byte* block, int row, const T* x,
+                                                    ColumnOf column_of, std::int64_t cols) {
+    using namespace formats::gpu;
+    for (int group = 0; group < two_four_cols / 4; ++group) {
+      const auto* values = reinterpret_cast<const std::uint16_t*>(block) + two_four_value_index(row, group);
+      const std::uint32_t nibble = reinterpret_cast<const std::uint32_t*>(
+                                       block + two_four_metadata_at)[two_four_word_index(row, group)] >>
+                                   two_four_shift(row, group);
+      for (int slot = 0; slot < 2; ++slot) {
+        if (values[slot] == 0) continue;
+        const std::int64_t column = column_of(4 * group + static_cast<int>(nibble >> (2 * slot) & 3));
+        if (column < cols) sum = fmaf(to_float(from_bits<T>(values[slot])), to_float(x[column]), sum);
       }
     }
     return sum;

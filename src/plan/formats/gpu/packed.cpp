@@ -10,6 +10,7 @@
 #include "plan/formats/gpu/delta.h"
 #include "plan/formats/gpu/split_blocks.h"
 #include "plan/formats/gpu/two_four.h"
+#include "plan/formats/gpu/two_four_overflow.h"
 
 namespace cross::formats::gpu {
 
@@ -37,6 +38,8 @@ std::string check(std::span<const std::byte> blob, Format format, std::int64_t r
       return check_block_tiles(blob, rows, cols);
     case Format::split_blocks:
       return check_split_blocks(blob, rows, cols);
+    case Format::two_four_overflow:
+      return check_two_four_overflow(blob, rows, cols);
     default:
       return fmt::format("format {} is not one of the CUDA device family", name_of(format));
   }
@@ -57,6 +60,8 @@ void decode(std::span<const std::byte> blob, const Visitor& visit) {
       return decode_block_tiles(blob, visit);
     case Format::split_blocks:
       return decode_split_blocks(blob, visit);
+    case Format::two_four_overflow:
+      return decode_two_four_overflow(blob, visit);
     default:
       throw InternalError("decode: not a format of the CUDA device family");
   }

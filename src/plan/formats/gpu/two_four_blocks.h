@@ -1,0 +1,53 @@
+// Reading the blocks of 2:4 formats, for checks and decoders.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "plan/formats/gpu/blob.h"
+#include "plan/formats/gpu/two_four.h"
+
+namespace cross::formats::gpu {
+
+/// Panels of 32 rows of blocks of 128 columns, one behind the other.
+struct TwoFourBlocks {
+  std::span<const std::byte> blob;
+  std::int64_t panels, k_blocks;
+  std::uint64_t offset;
+
+  std::uint64_t at(std::int64_t panel, std::int64_t k_block) const {
+    return offset + static_cast<std::uint64_t>(panel * k_blocks + k_block) * two_four_block_bytes;
+  }
+  /// Calls f(column of the group, bits) for both slots of a group, zeros included.
+  template <class F>
+  void for_each_slot(std::int64_t panel, std::int64_t k_block, int row, int group, F f) const {
+    const std::uint64_t block = at(panel, k_block);
+    const auto word = element<std::uint32_t>(blob, block + two_four_metadata_at,
+                                             static_cast<std::uint64_t>(two_four_word_index(row, group)));
+    for (int slot = 0; slot < 2; ++slot)
+      f(static_cast<int>(word >> (two_four_shift(row, group) + 2 * slot) & 3u),
+        element<std::uint16_t>(blob, block,
+                               static_cast<std::uint64_t>(two_four_value_index(row, group) + slot)));
+  }
+  /// Calls f(row, col, bits) for every nonzero value of a block, filling included.
+  template <class F>
+  void for_each_value(std::int64_t panel, std::int64_t k_block, F f) const {
+    for (int row = 0; row < two_four_rows; ++row)
+      for (int group = 0; group < two_four_cols / 4; ++group)
+        for_each_slot(panel, k_block, row, group, [&](int column, std::uint16_t bits) {
+          if (bits != 0) f(panel * two_four_rows + row, k_block * two_four_cols + 4 * group + column, bits);
+        });
+  }
+  /// Empty if the blocks lie in the blob, their columns ascend and every weight lies in rows x cols.
+  std::string check(std::int64_t rows, std::int64_t cols) const;
+};
+
+/// Whether the two columns that each of a metadata word's eight nibbles names ascend.
+constexpr bool names_ascend(std::uint32_t word) {
+  const std::uint32_t i0_low = word, i0_high = word >> 1, i1_low = word >> 2, i1_high = word >> 3;
+  return (((~i0_high & i1_high) | (~(i0_high ^ i1_high) & ~i0_low & i1_low)) & 0x11111111u) == 0x11111111u;
+}
+
+}  // namespace cross::formats::gpu

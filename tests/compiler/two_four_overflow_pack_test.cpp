@@ -1,0 +1,234 @@
+// Packing any weights as 2:4 with lifted columns: round trip, how many there are, what kernels rely on,
+// damage.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+#include <span>
+#include <vector>
+
+#include "compiler/pack/gpu/lift_columns.h"
+#include "compiler/pack/gpu/pack_gpu.h"
+#include "compiler/round_trip.h"
+
+namespace cross::compiler {
+namespace {
+
+using namespace formats::gpu;
+
+struct Weight {
+  std::vector<std::uint16_t> bits;
+  MatrixView view;
+
+  Weight(std::int64_t rows, std::int64_t cols, double density, unsigned seed = 7)
+      : bits(static_cast<std::size_t>(rows * cols)) {
+    std::mt19937 random(seed);
+    std::bernoulli_distribution kept(density);
+    std::uniform_int_distribution<int> value(1, 0xffff);  // NaN, Inf and −0.0 among them
+    for (std::uint16_t& b : bits)
+      if (kept(random)) b = static_cast<std::uint16_t>(value(random));
+    view = {DType::bf16, rows, cols, reinterpret_cast<const std::byte*>(bits.data())};
+  }
+};
+
+std::vector<std::byte> packed(const MatrixView& view) {
+  std::int64_t kept = 0;
+  return pack_gpu(view, DType::bf16, Format::two_four_overflow, {}, 2, kept);
+}
+
+TwoFourOverflowHeader header_of(std::span<const std::byte> blob) {
+  TwoFourOverflowHeader header;
+  std::memcpy(static_cast<void*>(&header), blob.data(), sizeof header);
+  return header;
+}
+
+struct Case {
+  std::int64_t rows, cols;
+  double density;
+};
+
+class TwoFourOverflowPack : public testing::TestWithParam<Case> {};
+
+TEST_P(TwoFourOverflowPack, DecodesToTheWeight) {
+  const auto [rows, cols, density] = GetParam();
+  const Weight weight(rows, cols, density);
+  expect_round_trip(weight.bits, weight.view, Format::two_four_overflow);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, TwoFourOverflowPack,
+                         testing::Values(Case{1, 1, 1}, Case{1, 1, 0}, Case{7, 13, 0.5}, Case{128, 128, 1},
+                                         Case{129, 129, 1}, Case{127, 1000, 0.3}, Case{200, 1031, 0.1},
+                                         Case{1100, 64, 0.9}, Case{3, 5000, 0.6}, Case{256, 2048, 0.05},
+                                         Case{512, 512, 0.01}, Case{128, 4, 1}, Case{300, 3, 1}));
+
+TEST(TwoFourOverflowPack, BytesAreAsDocumented) {
+  // Row 45 keeps three of columns 8 … 11; the first of the fewest sets of columns that help is {8}.
+  std::vector<std::uint16_t> bits(128 * 128);
+  bits[45 * 128 + 8] = 0x1111;
+  bits[45 * 128 + 9] = 0x2222;
+  bits[45 * 128 + 11] = 0x3333;
+  bits[46 * 128 + 8] = 0x4444;  // stays: its row has no conflict
+  const auto blob = packed({DType::bf16, 128, 128, reinterpret_cast<const std::byte*>(bits.data())});
+  const TwoFourOverflowHeader h = header_of(blob);
+  EXPECT_EQ(h.tiles, 1);
+  ASSERT_EQ(h.chunks, 1);
+  ASSERT_EQ(h.further, 1);
+  const auto word = [&](std::uint64_t at) {
+    std::uint32_t value;
+    std::memcpy(&value, blob.data() + at, sizeof value);
+    return value;
+  };
+  const auto half = [&](std::uint64_t at) { return static_cast<std::uint16_t>(word(at) & 0xffff); };
+  EXPECT_EQ(word(h.begin + 4), 1u);
+  for (std::uint64_t place = 0; place < 64; ++place) EXPECT_EQ(word(h.column + 4 * place), 8u);
+  EXPECT_EQ(word(h.chunk), 0u);
+  EXPECT_EQ(word(h.chunk + 4), 0u);
+  // Row 45: panel 1, half 0, row 13 of it: lane 4·5 + 0, register 1; group 0 of step 0.
+  const std::uint64_t further = h.further_blocks + 4608;
+  EXPECT_EQ(half(further + (4 * 5) * 16 + 4), 0x1111);
+  EXPECT_EQ(word(further + 4096 + (4 * 5) * 16) >> 16 & 15u, 0u + 4 * 1);
+  // Group 2 of the block's step 0: lane 4·5 + 2. Row 46 has lane 4·6 + 2.
+  const std::uint64_t block = h.blocks + 4608;
+  EXPECT_EQ(half(block + (4 * 5 + 2) * 16 + 4), 0x2222);
+  EXPECT_EQ(half(block + (4 * 5 + 2) * 16 + 6), 0x3333);
+  EXPECT_EQ(half(block + (4 * 6 + 2) * 16 + 4), 0x4444);
+}
+
+TEST(TwoFourOverflowPack, ItsOverheadGrowsWithTheConflicts) {
+  const auto overhead = [](double density) {
+    return two_four_overflow_overhead(Weight(256, 4096, density).view, DType::bf16, 2);
+  };
+  EXPECT_EQ(overhead(0), 0);
+  // One block a tile beside 32, and one chunk, half as wide, of both.
+  EXPECT_NEAR(overhead(0.02), (2 + 0.5) / 64, 1e-9);
+  EXPECT_NEAR(overhead(0.05), 0.05, 0.015);
+  EXPECT_NEAR(overhead(0.1), 0.22, 0.04);
+  EXPECT_EQ(overhead(1), 2);
+  const Weight weight(200, 1000, 0.2);
+  EXPECT_DOUBLE_EQ(two_four_overflow_overhead(weight.view, DType::bf16, 2),
+                   header_of(packed(weight.view)).overhead());
+}
+
+TEST(TwoFourOverflowPack, WeightsThatAreTwoFourAreNotLifted) {
+  Weight weight(130, 300, 0);
+  for (std::size_t i = 0; i < weight.bits.size(); i += 4) weight.bits[i] = weight.bits[i + 1] = 1;
+  EXPECT_EQ(two_four_overflow_overhead(weight.view, DType::bf16, 1), 0);
+  EXPECT_EQ(header_of(packed(weight.view)).further, 0);
+}
+
+TEST(TwoFourOverflowPack, FewColumnsOfManyTilesShareAChunk) {
+  const TwoFourOverflowHeader h = header_of(packed(Weight(1280, 1024, 0.02).view));
+  EXPECT_EQ(h.chunks, 1);
+  EXPECT_LE(h.further, 10);
+}
+
+/// What a kernel relies on, at every density.
+TEST(TwoFourOverflowPack, TilesKeepTwoOfFourAndLiftTheRest) {
+  for (const double density : {0.03, 0.1, 0.3, 0.7, 1.0}) {
+    constexpr std::int64_t cols = 1024;
+    std::vector<std::vector<std::uint16_t>> weights, rest;
+    std::vector<std::vector<LiftedColumn>> lifted;
+    for (unsigned tile = 0; tile < 3; ++tile) {
+      weights.push_back(Weight(lifted_tile_rows, cols, density, tile).bits);
+      rest.push_back(weights.back());
+      lifted.push_back(lift_columns(rest.back(), cols));
+      for (auto four = rest.back().begin(); four != rest.back().end(); four += 4)
+        ASSERT_LE(4 - std::count(four, four + 4, 0), 2);
+    }
+    const LiftedChunks chunks = place_columns(lifted);
+    ASSERT_EQ(chunks.tiles.size(), 3u);
+    for (std::size_t tile = 0; tile < 3; ++tile) {
+      for (const LiftedChunks::Use& use : chunks.tiles[tile])
+        for (std::int64_t i = 0; i < lifted_tile_rows * lifted_chunk_cols; ++i) {
+          const auto four = use.bits.begin() + i / 4 * 4;
+          ASSERT_LE(4 - std::count(four, four + 4, 0), 2);
+          const std::uint16_t bits = use.bits[static_cast<std::size_t>(i)];
+          if (bits == 0) continue;
+          const std::uint32_t column =
+              chunks.column[use.chunk][static_cast<std::size_t>(i % lifted_chunk_cols)];
+          std::uint16_t& left = rest[tile][static_cast<std::size_t>(i / lifted_chunk_cols * cols + column)];
+          ASSERT_EQ(left, 0);
+          left = bits;
+        }
+      EXPECT_EQ(rest[tile], weights[tile]);
+    }
+  }
+}
+
+TEST(TwoFourOverflowPack, DamageIsRefusedOrHarmless) {
+  const Weight weight(150, 300, 0.2, 11);
+  const auto blob = packed(weight.view);
+  std::mt19937 random(5);
+  int refused = 0;
+  for (int i = 0; i < 2000; ++i) {
+    auto damaged = blob;
+    damaged[random() % (i % 2 == 0 ? 128 : damaged.size())] ^= static_cast<std::byte>(1u << (random() % 8));
+    if (!check(damaged, Format::two_four_overflow, 150, 300).empty()) {
+      ++refused;
+      continue;
+    }
+    decode(damaged, [&](std::int64_t row, std::int64_t col, std::uint16_t) {
+      ASSERT_TRUE(row >= 0 && row < 150 && col >= 0 && col < 300);
+    });
+  }
+  EXPECT_GT(refused, 100);
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{8}, sizeof(TwoFourOverflowHeader), blob.size() - 128})
+    EXPECT_NE(check(std::span(blob).first(size), Format::two_four_overflow, 150, 300), "");
+  EXPECT_NE(check(blob, Format::two_four_overflow, 150, 301), "");
+  EXPECT_NE(check(blob, Format::two_four, 150, 300), "");
+}
+
+TEST(TwoFourOverflowPack, EveryHeaderFieldAndListIsChecked) {
+  const Weight weight(150, 1000, 0.3, 11);
+  const auto blob = packed(weight.view);
+  using Bytes = std::vector<std::byte>;
+  using Header = TwoFourOverflowHeader;
+  const auto wrong = [&](auto change) {
+    auto damaged = blob;
+    Header header = header_of(damaged);
+    change(header, damaged);
+    std::memcpy(damaged.data(), &header, sizeof header);
+    return check(damaged, Format::two_four_overflow, 150, 1000);
+  };
+  const auto put = [](Bytes& bytes, std::uint64_t offset, std::size_t index, std::uint32_t value) {
+    std::memcpy(bytes.data() + offset + 4 * index, &value, 4);
+  };
+  EXPECT_EQ(wrong([](Header&, Bytes&) {}), "");
+  EXPECT_NE(wrong([](Header& h, Bytes&) { h.bytes = 8; }), "");
+  EXPECT_NE(wrong([](Header& h, Bytes&) { h.panels = 4; }), "");
+  EXPECT_NE(wrong([](Header& h, Bytes&) { h.k_blocks = -1; }), "");
+  EXPECT_NE(wrong([](Header& h, Bytes&) { h.tiles = 1; }), "");
+  EXPECT_NE(wrong([](Header& h, Bytes&) { h.further -= 1; }), "");
+  EXPECT_NE(wrong([](Header& h, Bytes&) { h.chunks = -1; }), "");
+  for (const auto field :
+       {&Header::blocks, &Header::column, &Header::begin, &Header::chunk, &Header::further_blocks}) {
+    EXPECT_NE(wrong([&](Header& h, Bytes&) { h.*field = 0; }), "");
+    EXPECT_NE(wrong([&](Header& h, Bytes&) { h.*field += 64; }), "");
+    EXPECT_NE(wrong([&](Header& h, Bytes&) { h.*field = ~std::uint64_t{127}; }), "");
+  }
+  EXPECT_NE(wrong([&](Header& h, Bytes& b) { put(b, h.begin, 0, 1); }), "");
+  EXPECT_NE(wrong([&](Header& h, Bytes& b) { put(b, h.begin, 1, 1000); }), "");
+  const auto says = [&](auto change, const char* what) {
+    EXPECT_NE(wrong(change).find(what), std::string::npos) << wrong(change);
+  };
+  says([&](Header& h, Bytes& b) { put(b, h.column, 0, 1000); }, "chunk 0 gathers column 1000 of 1000");
+  says([&](Header& h, Bytes& b) { put(b, h.chunk, 1, 999); }, "further block 0 multiplies chunk 999");
+  says([&](Header& h, Bytes& b) { put(b, h.further_blocks + two_four_metadata_at, 0, 0); }, "do not ascend");
+  // A column whose weight the blocks hold, and one that is lifted twice.
+  std::vector<std::uint16_t> row(128 * 128);
+  row[0] = row[1] = row[2] = row[4] = row[5] = row[6] = 1;
+  const auto two = packed({DType::bf16, 128, 128, reinterpret_cast<const std::byte*>(row.data())});
+  auto twice = two;
+  put(twice, header_of(two).column, 0, 1);
+  EXPECT_EQ(check(twice, Format::two_four_overflow, 128, 128),
+            "the weight at row 0, column 1 is there twice");
+  twice = two;
+  put(twice, header_of(two).column, 1, 0);
+  EXPECT_EQ(check(twice, Format::two_four_overflow, 128, 128),
+            "the weight at row 0, column 0 is there twice");
+}
+
+}  // namespace
+}  // namespace cross::compiler
