@@ -41,10 +41,7 @@ std::string check_two_four(std::span<const std::byte> blob, std::int64_t, std::i
 
 void decode_two_four(std::span<const std::byte> blob, const Visitor& visit) {
   const auto h = read_header<TwoFourHeader>(blob);
-  const TwoFourBlocks blocks{blob, h.panels, h.k_blocks, h.blocks};
-  for (std::int64_t panel = 0; panel < h.panels; ++panel)
-    for (std::int64_t k_block = 0; k_block < h.k_blocks; ++k_block)
-      blocks.for_each_value(panel, k_block, visit);
+  TwoFourBlocks{blob, h.panels, h.k_blocks, h.blocks}.for_each_value(visit);
 }
 
 }  // namespace cross::formats::gpu

@@ -40,6 +40,12 @@ struct TwoFourBlocks {
           if (bits != 0) f(panel * two_four_rows + row, k_block * two_four_cols + 4 * group + column, bits);
         });
   }
+  /// The same of all blocks.
+  template <class F>
+  void for_each_value(F f) const {
+    for (std::int64_t panel = 0; panel < panels; ++panel)
+      for (std::int64_t k_block = 0; k_block < k_blocks; ++k_block) for_each_value(panel, k_block, f);
+  }
   /// Empty if the blocks lie in the blob, their columns ascend and every weight lies in rows x cols.
   std::string check(std::int64_t rows, std::int64_t cols) const;
 };
