@@ -68,15 +68,4 @@ inline int block_tiles_launch(const PackedMatrix& matrix, const GpuArgs& args) {
                                      : block_tiles_launch_typed<__half>(matrix, args);
 }
 
-/// For few tokens the workspace begins with counters, which this leaves alone.
-inline std::size_t block_tiles_workspace(const PackedMatrix& matrix, std::int64_t tokens) {
-  const std::size_t scratch = block_tiles_scratch(matrix, tokens);
-  return scratch == 0 ? 0 : counter_bytes + scratch;
-}
-inline int block_tiles_launch_after_counters(const PackedMatrix& matrix, const GpuArgs& args) {
-  GpuArgs moved = args;
-  if (args.workspace != nullptr) moved.workspace = args.workspace + counter_bytes;
-  return block_tiles_launch(matrix, moved);
-}
-
 }  // namespace cross::kernels::cuda

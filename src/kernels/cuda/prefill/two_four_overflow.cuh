@@ -106,15 +106,4 @@ inline int two_four_overflow_launch(const PackedMatrix& matrix, const GpuArgs& a
                                      : two_four_overflow_launch_typed<__half>(matrix, args);
 }
 
-/// For few tokens the workspace begins with counters, which this leaves alone.
-inline std::size_t two_four_overflow_workspace(const PackedMatrix& matrix, std::int64_t tokens) {
-  const std::size_t scratch = two_four_overflow_scratch(matrix, tokens);
-  return scratch == 0 ? 0 : counter_bytes + scratch;
-}
-inline int two_four_overflow_launch_after_counters(const PackedMatrix& matrix, const GpuArgs& args) {
-  GpuArgs moved = args;
-  if (args.workspace != nullptr) moved.workspace = args.workspace + counter_bytes;
-  return two_four_overflow_launch(matrix, moved);
-}
-
 }  // namespace cross::kernels::cuda
