@@ -21,21 +21,7 @@ struct SplitParams {
 inline constexpr int split_threads = 256;
 
 __device__ __forceinline__ std::int32_t exponent_for(std::uint32_t largest) {
-  if (largest == 0) return 0;
-  if (largest >= 0x7f800000u) return not_finite;
-  return max(-113, min(126, 14 - (static_cast<std::int32_t>(largest >> 23) - 127)));
-}
-__device__ __forceinline__ float power_of_two(std::int32_t exponent) {
-  return __int_as_float((exponent + 127) << 23);
-}
-
-/// Two neighbours: their high parts, and what those leave.
-__device__ __forceinline__ void split_pair(float v0, float v1, std::uint32_t& high, std::uint32_t& low) {
-  const __half2 h = __floats2half2_rn(v0, v1);
-  const float2 back = __half22float2(h);
-  const __half2 l = __floats2half2_rn(v0 - back.x, v1 - back.y);
-  high = *reinterpret_cast<const std::uint32_t*>(&h);
-  low = *reinterpret_cast<const std::uint32_t*>(&l);
+  return largest >= 0x7f800000u ? not_finite : exponent_of_finite(largest);
 }
 
 __device__ __forceinline__ void load_eight(float (&v)[8], const float* row, std::int64_t col,

@@ -4,6 +4,7 @@
 #include "kernels/cuda/bulk_copy.cuh"
 #include "kernels/cuda/cluster.cuh"
 #include "kernels/cuda/epilogue.cuh"
+#include "kernels/cuda/split_precision.cuh"
 #include "plan/formats/gpu/cross_panels.h"
 
 namespace cross::kernels::cuda {
@@ -27,9 +28,6 @@ inline constexpr int threads = 512, tensor_threads = 256, gather_threads = 128;
 /// Every tensor warp of both CTAs gives a stage back: planes of x come to both at once.
 inline constexpr int step_releases = cross_shares * tensor_threads / 32;
 inline constexpr int most_stages = 8;
-
-/// Exponent of a token that holds Inf or NaN: its planes are zero, its products are summed weight by weight.
-inline constexpr std::int32_t not_finite = 1 << 20;
 
 struct Params {
   const CrossStep* steps = nullptr;

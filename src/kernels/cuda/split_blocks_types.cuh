@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/cluster.cuh"
 #include "kernels/cuda/epilogue.cuh"
+#include "kernels/cuda/split_precision.cuh"
 #include "kernels/cuda/wgmma.cuh"
 #include "plan/formats/gpu/split_blocks.h"
 
@@ -54,9 +55,6 @@ struct Tile {
   static_assert(k_groups == 1 || (k_groups == 2 && token_groups == 1));
 };
 
-__device__ __forceinline__ float power_of_two(std::int32_t exponent) {
-  return __int_as_float((exponent + 127) << 23);
-}
 __device__ __forceinline__ float larger(float a, float b) {
   float d;  // NaN if one is
   asm("max.NaN.f32 %0, %1, %2;" : "=f"(d) : "f"(a), "f"(fabsf(b)));

@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/bulk_copy.cuh"
 #include "kernels/cuda/epilogue.cuh"
+#include "kernels/cuda/split_precision.cuh"
 #include "kernels/cuda/wgmma.cuh"
 #include "plan/formats/gpu/split_blocks.h"
 
@@ -30,9 +31,6 @@ inline constexpr int units_a_sum = 2;
 /// fill the lane's registers.
 inline constexpr std::int64_t x_warp_bytes = 32 * 16, x_part_bytes = 4 * x_warp_bytes,
                               x_step_bytes = 2 * x_part_bytes, x_block_bytes = 4 * x_step_bytes;
-
-/// Exponent of a token that holds Inf or NaN: x is zero there, and its products are summed weight by weight.
-inline constexpr std::int32_t not_finite = 1 << 20;
 
 struct Params {
   const std::uint32_t* begin = nullptr;
@@ -96,10 +94,6 @@ struct Ring {
 __device__ __forceinline__ void warp_arrives(std::uint32_t barrier, int lane) {
   __syncwarp();
   if (lane == 0) asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(barrier) : "memory");
-}
-
-__device__ __forceinline__ float power_of_two(std::int32_t exponent) {
-  return __int_as_float((exponent + 127) << 23);
 }
 
 }  // namespace cross::kernels::cuda::split_blocks_wide

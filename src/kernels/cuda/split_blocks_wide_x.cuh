@@ -30,15 +30,6 @@ __device__ __forceinline__ float4 load_four(const SplitParams& p, std::int32_t t
   return make_float4(v[0], v[1], v[2], v[3]);
 }
 
-/// Two neighbours: their high parts, and what those leave.
-__device__ __forceinline__ void split_pair(float v0, float v1, std::uint32_t& high, std::uint32_t& low) {
-  const __half2 h = __floats2half2_rn(v0, v1);
-  const float2 back = __half22float2(h);
-  const __half2 l = __floats2half2_rn(v0 - back.x, v1 - back.y);
-  high = *reinterpret_cast<const std::uint32_t*>(&h);
-  low = *reinterpret_cast<const std::uint32_t*>(&l);
-}
-
 __device__ __forceinline__ std::uint32_t larger(std::uint32_t bits, const float4& v) {
   bits = max(max(bits, __float_as_uint(v.x) & 0x7fffffffu), __float_as_uint(v.y) & 0x7fffffffu);
   return max(max(bits, __float_as_uint(v.z) & 0x7fffffffu), __float_as_uint(v.w) & 0x7fffffffu);
@@ -97,8 +88,7 @@ static __global__ void __launch_bounds__(split_threads) split_kernel(const __gri
 #pragma unroll
     for (int i = 0; i < warps; ++i) most = max(most, warp_largest[h][i]);
     finite[h] = most < 0x7f800000u;
-    const std::int32_t exponent =
-        most == 0 ? 0 : max(-113, min(126, 14 - (static_cast<std::int32_t>(most >> 23) - 127)));
+    const std::int32_t exponent = exponent_of_finite(most);
     scale[h] = power_of_two(exponent);
     if (thread == 0) p.exponents[token + h] = finite[h] ? exponent : not_finite;
   }
