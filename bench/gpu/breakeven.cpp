@@ -40,7 +40,9 @@ double cusparse_us(CuSparseProduct& product, const Csr& csr, std::int64_t tokens
       Replay replay(std::max(product.copies(), 16), [&](int launch, void* on) {
         if (!product.enqueue(launch, on)) throw cross::InternalError("cuSPARSE refuses");
       });
-      const double us = cross::cuda::summary(cross::cuda::interleave({&replay}, seconds, 3)[0]).median_us;
+      const double us =
+          cross::cuda::summary(cross::cuda::interleave({&replay}, {.seconds = seconds, .least = 3})[0])
+              .median_us;
       if (best == 0 || us < best) best = us;
     } catch (const cross::InternalError&) {
       continue;  // an algorithm that cannot be captured

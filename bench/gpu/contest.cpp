@@ -30,7 +30,7 @@ constexpr int long_launches = 4;
 
 /// Rounds of long bursts, after one that settles the clocks; how far behind the fastest an entry is not timed
 /// again.
-constexpr std::size_t burst_rounds = 5;
+constexpr std::size_t burst_rounds = 6;
 constexpr double hopeless = 1.15;
 
 double work(const Shape& shape, std::int64_t tokens) {
@@ -229,19 +229,18 @@ Contest Arena::run(const PackedForms& forms, std::int64_t tokens, const ContestO
   for (const auto& other : others) replays.push_back(other.get());
   for (const Runner* runner : running) replays.push_back(runner->replay.get());
   std::vector<cross::cuda::Times> times(replays.size());
-  const auto time = [&](const std::vector<std::size_t>& which, double seconds, std::size_t least,
-                        double burst) {
+  const auto time = [&](const std::vector<std::size_t>& which, const cross::cuda::Turns& turns) {
     std::vector<Replay*> some;
     for (const std::size_t i : which) some.push_back(replays[i]);
-    const auto samples = cross::cuda::interleave(some, seconds, least, burst);
+    const auto samples = cross::cuda::interleave(some, turns);
     for (std::size_t i = 0; i < which.size(); ++i) times[which[i]] = cross::cuda::summary(samples[i]);
   };
   std::vector<std::size_t> all(replays.size());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
   if (options.burst <= 0) {
-    time(all, options.seconds, 5, 0);
+    time(all, {.seconds = options.seconds});
   } else {
-    time(all, 0, 2, 0);
+    time(all, {.least = 2});
     double fastest = times[0].median_us, once = 0;
     std::size_t best_once = 0;
     for (std::size_t i = others.size(); i < all.size(); ++i) {
@@ -260,8 +259,7 @@ Contest Arena::run(const PackedForms& forms, std::int64_t tokens, const ContestO
       if (slow) contest.entries[i - others.size()].first_look = true;
       return slow;
     });
-    time(all, 0, 1, options.burst);
-    time(all, 0, burst_rounds, options.burst);
+    time(all, {.least = burst_rounds, .burst = options.burst, .settle = true});
   }
 
   contest.dense_us = times[0].median_us;
@@ -282,7 +280,8 @@ Contest Arena::run(const PackedForms& forms, std::int64_t tokens, const ContestO
     const TimedLayer& timed = *running[static_cast<std::size_t>(fastest - contest.entries.begin())]->timed;
     Replay chain(timed.launches(), [&](int launch, void* on) { timed.enqueue(launch, on, true); });
     fastest->chain_us =
-        cross::cuda::summary(cross::cuda::interleave({&chain}, options.seconds / 2)[0]).median_us;
+        cross::cuda::summary(cross::cuda::interleave({&chain}, {.seconds = options.seconds / 2})[0])
+            .median_us;
   }
   std::sort(contest.entries.begin(), contest.entries.end(),
             [](const Entry& a, const Entry& b) { return a.us < b.us; });

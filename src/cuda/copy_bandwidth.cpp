@@ -16,7 +16,7 @@ double copy_bandwidth(const DeviceInfo& device) {
                           static_cast<cudaStream_t>(stream)),
           "measuring the bandwidth");
   });
-  const double us = summary(interleave({&replay}, 0.05)[0]).median_us;
+  const double us = summary(interleave({&replay}, {.seconds = 0.05})[0]).median_us;
   return 2.0 * static_cast<double>(bytes) / us * 1e-3;
 }
 

@@ -306,7 +306,7 @@ BestCompressed best_compressed(const CompressedMatrix& matrix, int copies, std::
       auto replay = std::make_unique<Replay>(launches, [&](int launch, void* stream) {
         product->enqueue(launch % copies, x, y, nullptr, workspace.data(), stream);
       });
-      const double us = summary(interleave({replay.get()}, 0, first_look)[0]).median_us;
+      const double us = summary(interleave({replay.get()}, {.least = first_look})[0]).median_us;
       timed.push_back({std::move(product), std::move(replay), us});
     } catch (const InternalError&) {
       continue;  // it does not run, or cannot be captured
@@ -317,15 +317,11 @@ BestCompressed best_compressed(const CompressedMatrix& matrix, int copies, std::
   const auto faster = [](const Timed& a, const Timed& b) { return a.us < b.us; };
   std::stable_sort(timed.begin(), timed.end(), faster);
   timed.resize(std::min(timed.size(), finalists));
-  // Where power limits the clocks, what ran before decides a short look: the best take turns, and the first
-  // round, which warms the GPU, does not count.
+  // Where power limits the clocks, what ran before decides a short look: the best take turns.
   std::vector<Replay*> replays;
   for (const Timed& one : timed) replays.push_back(one.replay.get());
-  auto samples = interleave(replays, 0, rounds, burst);
-  for (std::size_t i = 0; i < timed.size(); ++i) {
-    samples[i].erase(samples[i].begin());
-    timed[i].us = summary(std::move(samples[i])).median_us;
-  }
+  auto samples = interleave(replays, {.least = rounds, .burst = burst, .settle = true});
+  for (std::size_t i = 0; i < timed.size(); ++i) timed[i].us = summary(std::move(samples[i])).median_us;
   auto best = std::min_element(timed.begin(), timed.end(), faster);
   return {std::move(best->product), best->us, tried};
 }

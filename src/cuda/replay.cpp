@@ -95,19 +95,29 @@ Times summary(std::vector<double> samples) {
   const auto at = [&](double share) {
     return samples[static_cast<std::size_t>(share * static_cast<double>(samples.size() - 1) + 0.5)];
   };
-  return {at(0.5), at(0.5) > 0 ? (at(0.9) - at(0.1)) / at(0.5) : 0};
+  const double median = 0.5 * (samples[(samples.size() - 1) / 2] + samples[samples.size() / 2]);
+  return {median, median > 0 ? (at(0.9) - at(0.1)) / median : 0};
 }
 
-std::vector<std::vector<double>> interleave(const std::vector<Replay*>& replays, double seconds,
-                                            std::size_t least, double burst) {
+std::vector<std::size_t> turn_order(std::size_t sides, std::size_t round) {
+  std::vector<std::size_t> order(sides);
+  for (std::size_t i = 0; i < sides; ++i) order[i] = (round / 2 + i) % sides;
+  if (round % 2 == 1) std::reverse(order.begin(), order.end());
+  return order;
+}
+
+std::vector<std::vector<double>> interleave(const std::vector<Replay*>& replays, const Turns& turns) {
   constexpr std::size_t most = 200;
   std::vector<std::vector<double>> samples(replays.size());
+  if (turns.settle)
+    for (Replay* replay : replays) replay->us(replay->replays_for(turns.burst));
+  const std::size_t unit = replays.size() > 1 ? 2 : 1;
   const auto start = std::chrono::steady_clock::now();
   for (std::size_t round = 0; round < most; ++round) {
     const double spent = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    if (round >= least && spent > seconds) break;
-    for (std::size_t i = 0; i < replays.size(); ++i)
-      samples[i].push_back(replays[i]->us(replays[i]->replays_for(burst)));
+    if (round >= turns.least && round % unit == 0 && spent > turns.seconds) break;
+    for (const std::size_t i : turn_order(replays.size(), round))
+      samples[i].push_back(replays[i]->us(replays[i]->replays_for(turns.burst)));
   }
   return samples;
 }

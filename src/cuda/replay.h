@@ -53,14 +53,27 @@ struct Times {
   double spread = 0;  ///< (p90 − p10) / median
 };
 
-/// Median and spread of samples.
+/// Median (of an even number the mean of the two in the middle) and spread of samples.
 Times summary(std::vector<double> samples);
 
+/// Who runs when in a round: every odd round is the one before it in reverse, and every two rounds another
+/// side begins. So after an even number of rounds nobody has run earlier in a round than another, in the
+/// mean.
+std::vector<std::size_t> turn_order(std::size_t sides, std::size_t round);
+
+/// How long sides take turns.
+struct Turns {
+  double seconds = 0;     ///< goes on for so long, at most 200 rounds
+  std::size_t least = 6;  ///< rounds; made even where there are several sides
+  /// Seconds that one sample lasts at least: where power limits the clocks, they settle at what one side
+  /// alone would get.
+  double burst = 0;
+  bool settle = false;  ///< a round more, before the others, that is not counted
+};
+
 /// Replays one after the other, round by round, so that a change of the GPU's clocks meets all of them:
-/// samples per replay, in µs per launch. Goes on for `seconds`, at least `least` and at most 200 rounds.
-/// @param burst seconds that one sample lasts at least: where power limits the clocks, they settle at what
-/// one side alone would get
-std::vector<std::vector<double>> interleave(const std::vector<Replay*>& replays, double seconds,
-                                            std::size_t least = 5, double burst = 0);
+/// samples per replay, in µs per launch. What ran before a sample is felt in it, so the order changes from
+/// round to round (`turn_order`).
+std::vector<std::vector<double>> interleave(const std::vector<Replay*>& replays, const Turns& turns);
 
 }  // namespace cross::cuda

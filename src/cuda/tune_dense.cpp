@@ -65,7 +65,7 @@ BestDense best_algorithm(const Library& library, const DenseBench& bench, int mo
   std::vector<Timed> timed;
   const auto time = [&](const DenseProduct& product, double seconds, std::size_t least, int launches) {
     Replay replay(launches, [&](int launch, void* stream) { bench.enqueue(product, launch, stream); });
-    return summary(interleave({&replay}, seconds, least)[0]).median_us;
+    return summary(interleave({&replay}, {.seconds = seconds, .least = least})[0]).median_us;
   };
   for (std::size_t i = 0; i < products.size(); ++i)
     timed.push_back({i, time(*products[i], 0.0, 2, std::min(first_look_launches, bench.launches()))});

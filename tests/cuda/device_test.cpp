@@ -4,6 +4,7 @@
 #include "compiler/pack/gpu/pack_gpu.h"
 #include "cross/error.h"
 #include "cuda/gpu_test.h"
+#include "cuda/replay.h"
 #include "kernels/cuda/gpu_kernel.h"
 #include "plan/formats/gpu/packed.h"
 #include "refusal.h"
@@ -20,6 +21,32 @@ TEST(Device, WithoutAGpuTheErrorSaysWhatIsNeeded) {
 TEST_F(GpuTest, IndexesThatDoNotExist) {
   expect_refused<DeviceError>([] { cuda::require_device(99); }, {"--device cuda:99", "this machine has"});
   EXPECT_EQ(cuda::require_device(0).index, 0);
+}
+
+/// After any even number of rounds every side has run as early as the others, and after all of them in turn
+/// every side has been first and last.
+TEST(Turns, NoSideRunsEarlierThanAnother) {
+  for (const std::size_t sides : {1, 2, 3, 6}) {
+    SCOPED_TRACE(sides);
+    std::vector<std::size_t> places(sides), firsts(sides);
+    for (std::size_t round = 0; round < 2 * sides; ++round) {
+      const auto order = cuda::turn_order(sides, round);
+      ASSERT_EQ(order.size(), sides);
+      for (std::size_t i = 0; i < sides; ++i) places.at(order[i]) += i;
+      ++firsts.at(order[0]);
+      if (round % 2 == 1) {
+        EXPECT_EQ(places, std::vector<std::size_t>(sides, (sides - 1) * (round + 1) / 2));
+      }
+    }
+    EXPECT_EQ(firsts, std::vector<std::size_t>(sides, 2));
+  }
+}
+
+TEST(Turns, MedianAndSpread) {
+  EXPECT_EQ(cuda::summary({}).median_us, 0);
+  EXPECT_EQ(cuda::summary({3, 1, 2}).median_us, 2);
+  EXPECT_EQ(cuda::summary({4, 1, 3, 2}).median_us, 2.5);
+  EXPECT_EQ(cuda::summary({4, 1, 3, 2}).spread, 1.2);
 }
 
 TEST(Table, RowsAreComplete) {

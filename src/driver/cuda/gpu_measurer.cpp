@@ -101,23 +101,19 @@ void TimedLayer::enqueue(int launch, void* stream, bool overlap) const {
 
 cross::cuda::Times time_layer(const TimedLayer& layer, double seconds, bool sustained) {
   Replay replay(layer.launches(), [&](int launch, void* stream) { layer.enqueue(launch, stream); });
-  if (!sustained) return cross::cuda::summary(cross::cuda::interleave({&replay}, seconds)[0]);
-  constexpr double burst = 0.01;
-  constexpr std::size_t rounds = 3;
-  std::vector<double> samples = cross::cuda::interleave({&replay}, 0, rounds, burst)[0];
-  samples.erase(samples.begin());
-  return cross::cuda::summary(std::move(samples));
+  cross::cuda::Turns turns{.seconds = seconds};
+  if (sustained) turns = {.least = 2, .burst = 0.01, .settle = true};
+  return cross::cuda::summary(cross::cuda::interleave({&replay}, turns)[0]);
 }
 
 namespace {
 
 /// Median of (µs of `first`) / (µs of `second`): bursts in turn, after one of each that settles the clocks.
 double gain_in_turn(Replay& first, Replay& second) {
-  constexpr double burst = 0.015;
-  constexpr std::size_t rounds = 4;
-  const auto samples = cross::cuda::interleave({&first, &second}, 0, rounds, burst);
+  const auto samples =
+      cross::cuda::interleave({&first, &second}, {.least = 4, .burst = 0.015, .settle = true});
   std::vector<double> ratios;
-  for (std::size_t i = 1; i < samples[0].size(); ++i) ratios.push_back(samples[0][i] / samples[1][i]);
+  for (std::size_t i = 0; i < samples[0].size(); ++i) ratios.push_back(samples[0][i] / samples[1][i]);
   return cross::cuda::summary(ratios).median_us;
 }
 
