@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "compiler/pack/gpu/pack_gpu.h"
+#include "compiler/select/candidates_gpu.h"
 #include "plan/formats/layout.h"
 
 namespace cross_bench {
@@ -82,14 +83,7 @@ PackedForms pack_all(Weight weight, const cross::cuda::DeviceInfo& device, const
     const auto* kernel = cross::kernels::cuda::gpu_kernel_for(format, device.major, device.minor);
     const auto view = forms.weight.view();
     if (kernel == nullptr || !cross::compiler::gpu_format_refuses(view, view.dtype, format).empty()) continue;
-    if (format == Format::block_tiles &&
-        cross::compiler::block_tiles_density(view, view.dtype, threads) > cross::compiler::block_tiles_most)
-      continue;
-    if (format == Format::two_four_overflow &&
-        (cross::compiler::gpu_format_refuses(view, view.dtype, Format::two_four).empty() ||
-         cross::compiler::two_four_overflow_overhead(view, view.dtype, threads) >
-             cross::compiler::two_four_overflow_most))
-      continue;
+    if (!cross::compiler::gpu_worth(view, view.dtype, format, threads).never_pays.empty()) continue;
     const std::int64_t many =
         std::min<std::int64_t>(kernel->max_tokens, *std::max_element(what.tokens.begin(), what.tokens.end()));
     cross::compiler::GpuTarget target{device.sms, device.shared_bytes, few_tokens};

@@ -37,6 +37,27 @@ void price(const GpuCandidateInputs& in, Format format, LayoutCandidate& candida
 
 }  // namespace
 
+GpuWorth gpu_worth(const MatrixView& weight, DType dtype, Format format, int threads) {
+  if (format == Format::block_tiles) {
+    // Its prices are those of full blocks.
+    const double blocks = block_tiles_density(weight, dtype, threads);
+    if (blocks <= block_tiles_most) return {blocks, {}};
+    return {blocks, fmt::format("{:.0f} % of its blocks of 64x64 keep something: it pays up to {:.0f} %",
+                                100 * blocks, 100 * block_tiles_most)};
+  }
+  if (format == Format::two_four_overflow) {
+    // Its prices are by what is not 2:4.
+    const double overhead = two_four_overflow_overhead(weight, dtype, threads);
+    if (overhead > two_four_overflow_most)
+      return {overhead,
+              fmt::format("what is not 2:4 costs {:.0f} % of the rest besides: it pays up to {:.0f} %",
+                          100 * overhead, 100 * two_four_overflow_most)};
+    const bool is_two_four = gpu_format_refuses(weight, dtype, Format::two_four).empty();
+    return {overhead, is_two_four ? "two_four holds the matrix" : ""};
+  }
+  return {};
+}
+
 std::optional<double> gpu_shape_us(const GpuCandidateInputs& in, Format format, std::string_view shape,
                                    std::int64_t tokens) {
   const auto [rows, cols] = std::pair(in.weight.rows, in.weight.cols);
@@ -70,23 +91,10 @@ CandidateSet enumerate_gpu_candidates(const GpuCandidateInputs& in) {
     candidate.layout.panels.push_back(std::move(panel));
     candidate.dropped = reason_against(in, format);
     GpuCandidateInputs priced = in;
-    if (format == Format::block_tiles && candidate.dropped.empty()) {
-      // Its prices are those of full blocks.
-      priced.density = block_tiles_density(in.weight, in.dtype, in.threads);
-      if (in.only == "auto" && priced.density > block_tiles_most)
-        candidate.dropped =
-            fmt::format("{:.0f} % of its blocks of 64x64 keep something: it pays up to {:.0f} %",
-                        100 * priced.density, 100 * block_tiles_most);
-    }
-    if (format == Format::two_four_overflow && candidate.dropped.empty()) {
-      // Its prices are by what is not 2:4.
-      priced.density = two_four_overflow_overhead(in.weight, in.dtype, in.threads);
-      if (in.only == "auto" && priced.density > two_four_overflow_most)
-        candidate.dropped =
-            fmt::format("what is not 2:4 costs {:.0f} % of the rest besides: it pays up to {:.0f} %",
-                        100 * priced.density, 100 * two_four_overflow_most);
-      else if (in.only == "auto" && gpu_format_refuses(in.weight, in.dtype, Format::two_four).empty())
-        candidate.dropped = "two_four holds the matrix";
+    if (candidate.dropped.empty()) {
+      GpuWorth worth = gpu_worth(in.weight, in.dtype, format, in.threads);
+      priced.density = worth.density.value_or(in.density);
+      if (in.only == "auto") candidate.dropped = std::move(worth.never_pays);
     }
     if (candidate.dropped.empty()) price(priced, format, candidate);
     set.candidates.push_back(std::move(candidate));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,14 @@ struct GpuCandidateInputs {
 ///
 /// A format that cannot run some token count is dropped: a plan must run them all from one copy.
 CandidateSet enumerate_gpu_candidates(const GpuCandidateInputs& inputs);
+
+/// What of a matrix sets the time of a format, and whether it can win at all.
+struct GpuWorth {
+  std::optional<double> density;  ///< at which its prices are looked up; none: the matrix's own
+  std::string never_pays;  ///< why it loses to another format or to dense whatever the prices say, or empty
+};
+/// Of a format that can hold the matrix.
+GpuWorth gpu_worth(const MatrixView& weight, DType dtype, Format format, int threads);
 
 /// Predicted µs of a shape ("decode", "prefill" or "expand") of `format` at `tokens`; nullopt without a price
 /// or kernel.
