@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cross/cuda.h"
+#include "cross/matrix.h"
 
 namespace cross::testing {
 
@@ -22,6 +23,7 @@ struct Floats {
   float& at(std::int64_t r, std::int64_t c) { return values[static_cast<std::size_t>(r * cols + c)]; }
   float at(std::int64_t r, std::int64_t c) const { return values[static_cast<std::size_t>(r * cols + c)]; }
   std::span<const std::byte> bytes() const { return std::as_bytes(std::span(values)); }
+  MatrixView view() const { return {DType::fp32, rows, cols, bytes().data()}; }
 };
 
 inline Floats random_floats(unsigned seed, std::int64_t rows, std::int64_t cols, double density) {

@@ -1,5 +1,7 @@
 #include "cuda/gpu_plan.h"
 
+#include <algorithm>
+
 #include "compiler/pack/gpu/pack_gpu.h"
 #include "cross/executor.h"
 #include "cuda/gpu_test.h"
@@ -7,7 +9,15 @@
 
 namespace cross::testing {
 
-LayerPlan gpu_layer(const Halves& weight, const GpuRecipe& recipe) {
+namespace {
+
+/// Most tokens that the 16-bit formats' packed kernels take; fp32's take any number.
+constexpr std::int64_t most_of_halves = 64;
+
+}  // namespace
+
+LayerPlan gpu_layer(const MatrixView& weight, const GpuRecipe& recipe) {
+  const bool fp32 = weight.dtype == DType::fp32;
   LayerPlan layer;
   layer.name = "layer";
   layer.rows = weight.rows;
@@ -15,18 +25,19 @@ LayerPlan gpu_layer(const Halves& weight, const GpuRecipe& recipe) {
   layer.source_dtype = weight.dtype;
   layer.bias = recipe.bias;
   Packing packing;
-  packing.arithmetic = PlanArithmetic::mma;
+  packing.arithmetic = fp32 ? PlanArithmetic::fp32 : PlanArithmetic::mma;
   std::vector<std::byte> bytes;
   if (recipe.format == Format::dense) {
-    bytes.assign(weight.bytes().begin(), weight.bytes().end());
-    for (const std::uint16_t bits : weight.bits) layer.nnz += bits != 0 ? 1 : 0;
+    const std::size_t size = size_of(weight.dtype);
+    bytes.assign(weight.data, weight.data + static_cast<std::size_t>(weight.rows * weight.cols) * size);
+    for (std::size_t at = 0; at < bytes.size(); at += size)
+      layer.nnz += std::any_of(&bytes[at], &bytes[at] + size, [](std::byte b) { return b != std::byte{}; });
   } else {
     compiler::GpuTarget target;
     target.sms = first_gpu()->sms;
     target.shared_bytes = first_gpu()->shared_bytes;
-    target.tokens = std::min<std::int64_t>(recipe.tokens.back(), 64);
-    bytes =
-        compiler::pack_gpu(weight.view(), weight.dtype, recipe.format, target, available_cores(), layer.nnz);
+    target.tokens = fp32 ? recipe.tokens.back() : std::min(recipe.tokens.back(), most_of_halves);
+    bytes = compiler::pack_gpu(weight, weight.dtype, recipe.format, target, available_cores(), layer.nnz);
     packing.panels.push_back(
         {0, static_cast<int>(weight.rows), {{recipe.format, 0, weight.cols, 0, bytes.size(), 0, 0}}});
   }
@@ -43,7 +54,7 @@ LayerPlan gpu_layer(const Halves& weight, const GpuRecipe& recipe) {
   return layer;
 }
 
-Plan gpu_plan(const Halves& weight, const GpuRecipe& recipe) {
+Plan gpu_plan(const MatrixView& weight, const GpuRecipe& recipe) {
   Plan plan;
   plan.device = "cuda";
   plan.dtype = weight.dtype;

@@ -18,8 +18,15 @@ struct GpuRecipe {
   std::vector<float> bias = {};
 };
 
-LayerPlan gpu_layer(const Halves& weight, const GpuRecipe& recipe);
-Plan gpu_plan(const Halves& weight, const GpuRecipe& recipe);
+/// @param weight  bf16, fp16 or fp32
+LayerPlan gpu_layer(const MatrixView& weight, const GpuRecipe& recipe);
+Plan gpu_plan(const MatrixView& weight, const GpuRecipe& recipe);
+inline LayerPlan gpu_layer(const Halves& weight, const GpuRecipe& recipe) {
+  return gpu_layer(weight.view(), recipe);
+}
+inline Plan gpu_plan(const Halves& weight, const GpuRecipe& recipe) {
+  return gpu_plan(weight.view(), recipe);
+}
 
 /// x, y, residual and workspace of one stream, for one layer of a session.
 class SessionCall {

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "cross/error.h"
+#include "cuda/chain.h"
 #include "cuda/gpu_plan.h"
 #include "cuda/gpu_test.h"
 #include "cuda/layer.h"
@@ -214,7 +215,7 @@ TEST_F(Sessions, CapturedRunsEqualEagerOnes) {
     }
 }
 
-/// Chains with programmatic dependent launch: each product reads what the one before it wrote.
+/// With programmatic dependent launch.
 TEST_F(Sessions, OverlappedChainsGiveTheSameBits) {
   for (const Format format : formats_here())
     for (const std::int64_t tokens : {1, 8, 24}) {
@@ -224,34 +225,7 @@ TEST_F(Sessions, OverlappedChainsGiveTheSameBits) {
       const Plan plan = gpu_plan(weight, {.format = format, .tokens = {tokens}});
       const Session session(plan);
       const Halves x = random_halves(5, DType::bf16, tokens, extent, 1);
-      const std::size_t bytes = x.bits.size() * 2;
-      const cuda::DeviceBuffer workspace(session.workspace_bytes(0, tokens), "a workspace");
-      std::vector<Halves> results;
-      for (const bool overlap : {false, true}) {
-        std::vector<cuda::DeviceBuffer> states;
-        for (int i = 0; i < 9; ++i) states.emplace_back(bytes, "activations");
-        for (const auto& state : states) state.fill(0xff);
-        states[0].upload(x.bytes());
-        workspace.fill(0xff);
-        const Stream stream;
-        session.prepare_workspace(workspace.data(), workspace.size(), stream.get());
-        for (int round = 0; round < 20; ++round)
-          for (std::size_t i = 1; i < states.size(); ++i) {
-            cuda::RunArgs args;
-            args.x = states[i - 1].data();
-            args.y = states[i].data();
-            args.tokens = tokens;
-            args.workspace = workspace.data();
-            args.workspace_bytes = workspace.size();
-            args.overlap = overlap && (round > 0 || i > 1);
-            session.run(0, args, stream.get());
-          }
-        stream.wait();
-        Halves y(DType::bf16, tokens, extent);
-        states.back().download(std::as_writable_bytes(std::span(y.bits)));
-        results.push_back(std::move(y));
-      }
-      EXPECT_EQ(results[0].bits, results[1].bits);
+      expect_same_bits_overlapped(session, {tokens, x.bytes(), 8, 20});
     }
 }
 
