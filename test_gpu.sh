@@ -40,10 +40,10 @@ small='*EveryEpilogue*:*InfAndNan*:*SpecialValues*:*KernelsShareAWorkspace*:*Sev
 if [[ $sanitize == yes ]]; then
   sanitizer=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
   for tool in memcheck racecheck; do
-    for program in gpu_kernel_test gpu_fp32_test gpu_session_test; do
+    for program in gpu_kernel_test gpu_fp32_test gpu_prefill_test gpu_session_test; do
       echo "== $tool $program"
       filter=$small
-      [[ $program != gpu_fp32_test ]] || filter='*.Racecheck'
+      [[ ! $program =~ fp32|prefill ]] || filter='*.Racecheck*'
       "$sanitizer" --tool "$tool" --error-exitcode 9 "$programs/$program" \
         --gtest_brief=1 "--gtest_filter=${1:-$filter}"
     done
@@ -51,7 +51,7 @@ if [[ $sanitize == yes ]]; then
 elif [[ -n $prebuilt ]]; then
   failed=0
   export CROSS_TEST_PROGRAM=$programs/cross CROSS_TEST_DATA=$PWD/tests/data
-  for program in gpu_device_test gpu_kernel_test gpu_fp32_test gpu_fp32_session_test gpu_prefill_test gpu_session_test gpu_cli_test gpu_large_test; do
+  for program in gpu_device_test gpu_kernel_test gpu_fp32_test gpu_fp32_session_test gpu_prefill_test gpu_cusparselt_test gpu_session_test gpu_cli_test gpu_large_test; do
     echo "== $program"
     "$programs/$program" --gtest_brief=1 "$@" || failed=1
   done

@@ -211,6 +211,28 @@ TEST_P(Prefill, PairsOfPanels) {
   }
 }
 
+/// Small enough for compute-sanitizer's racecheck, large enough for every kernel of a format (docs/gpu.md):
+/// two_four has another one from 4096 tokens on, block_tiles one for 1.5 tiles of two panels by 256 tokens an
+/// SM.
+TEST_P(Prefill, Racecheck) {
+  if (dtype() != DType::bf16) GTEST_SKIP() << "the same code as in bf16";
+  struct Shape {
+    std::int64_t rows, cols, tokens;
+  };
+  std::vector<Shape> shapes{{200, 300, 70}};
+  if (format() == Format::two_four) shapes.push_back({160, 264, 4352});
+  if (format() == Format::block_tiles) shapes.push_back({712, 264, 8200});
+  for (const Shape& shape : shapes) {
+    SCOPED_TRACE(shape.tokens);
+    const Halves weight = random_weight(format(), 70, dtype(), shape.rows, shape.cols, 0.4);
+    const PackedOnGpu packed(weight, format(), 64);
+    const Halves x = random_halves(71, dtype(), shape.tokens, shape.cols, 1);
+    LaunchOptions options;
+    options.runs = 1;
+    ASSERT_NO_FATAL_FAILURE(check(weight, packed, x, exact_product(weight, x), shape.tokens, options));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Table, Prefill, ::testing::ValuesIn(rows()), name_of_row);
 
 }  // namespace
