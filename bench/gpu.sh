@@ -24,6 +24,7 @@
 #   all         all of these
 #
 # FULL=1: prefill, two_four, block, fp32 and balance with every token count, sparsity, shape and mask of their tables.
+# TOKENS=256,8192, SPARSITY=0.5,0.9: these instead of a part's own; prefill then leaves out masks whose regions differ.
 # --prebuilt: run what scripts/bundle_gpu.sh put there, without building. --out: where JSON goes (default build/gpu-results).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -102,5 +103,7 @@ for part in "${parts[@]}"; do
       ;;
   esac
   if [[ ${FULL:-} == 1 && $part =~ ^(prefill|two_four|block|fp32|balance)$ ]]; then arguments+=(--all); fi
+  [[ -z ${TOKENS:-} ]] || arguments+=(--tokens "$TOKENS")
+  [[ -z ${SPARSITY:-} ]] || arguments+=(--sparsity "$SPARSITY")
   "$bench" "${arguments[@]}" "$part" "${files[@]}"
 done

@@ -94,9 +94,9 @@ nlohmann::json batches(Arena& arena, const Mask& mask, const std::vector<std::in
   return rows;
 }
 
-/// Each step of CROSS added to those before, at 1024 tokens; then every block on one unit, and, where asked
-/// for, other orders of rows and columns.
-nlohmann::json ablation(Arena& arena, const Mask& mask, bool orders, const PartOptions& options) {
+/// Each step of CROSS added to those before, at 1024 tokens; then every block on one unit, and other orders of
+/// rows and columns.
+nlohmann::json ablation(Arena& arena, const Mask& mask, const PartOptions& options) {
   struct Step {
     const char* name;
     CrossPanelsOptions options;
@@ -152,7 +152,6 @@ nlohmann::json ablation(Arena& arena, const Mask& mask, bool orders, const PartO
     }
   };
   measure(mask.weight, {std::begin(steps), std::end(steps)}, "");
-  if (!orders) return {{"rows", rows}, {"dense_us", dense_us}, {"full_us", full_us}};
   const std::vector<Step> full = {steps[4]};
   measure(sorted_weight(mask.weight, true, false), full, "rows by density");
   measure(sorted_weight(mask.weight, false, true), full, "columns by density");
@@ -189,9 +188,9 @@ nlohmann::json balance_part(Arena& arena, const PartOptions& options) {
   nlohmann::json batch_rows = nlohmann::json::array(), ablations = nlohmann::json::array();
   for (const auto& make : masks) {
     const Mask mask = make();
-    const bool first = batch_rows.empty();
-    batch_rows.push_back(batches(arena, mask, options.all || first ? all_items : few_items, options));
-    ablations.push_back(ablation(arena, mask, options.all || first, options));
+    const bool all = options.all || batch_rows.empty();
+    batch_rows.push_back(batches(arena, mask, all ? all_items : few_items, options));
+    ablations.push_back(ablation(arena, mask, options));
   }
   return {{"batches", batch_rows}, {"ablations", ablations}};
 }
