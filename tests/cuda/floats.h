@@ -1,12 +1,14 @@
 // fp32 matrices for tests on a GPU, and what products of them have to be.
 #pragma once
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <cstdint>
 #include <random>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "cross/cuda.h"
@@ -40,6 +42,8 @@ inline void expect_product(const Floats& weight, const Floats& x, std::span<cons
                            Activation activation = Activation::none, const Floats* residual = nullptr,
                            std::span<const float> bias = {}) {
   constexpr double tolerance = 1.5e-6;
+  std::vector<std::string> wrong(static_cast<std::size_t>(weight.rows));  // one a row: threads share rows
+#pragma omp parallel for schedule(dynamic, 8)
   for (std::int64_t r = 0; r < weight.rows; ++r)
     for (std::int64_t t = 0; t < x.rows; ++t) {
       double sum = bias.empty() ? 0.0 : static_cast<double>(bias[static_cast<std::size_t>(r)]);
@@ -59,8 +63,11 @@ inline void expect_product(const Floats& weight, const Floats& x, std::span<cons
       const bool fits = std::isnan(sum)   ? std::isnan(got)
                         : std::isinf(sum) ? got == sum
                                           : std::abs(got - sum) <= tolerance * magnitude + 1e-37;
-      ASSERT_TRUE(fits) << "y[" << t << ", " << r << "] is " << got << " instead of " << sum;
+      if (fits) continue;
+      wrong[static_cast<std::size_t>(r)] = fmt::format("y[{}, {}] is {} instead of {}", t, r, got, sum);
+      break;
     }
+  for (const std::string& first : wrong) ASSERT_EQ(first, "");
 }
 
 }  // namespace cross::testing
