@@ -2,7 +2,7 @@
 
 import torch
 
-REGION = 128  # rows and columns of a region, as DESIGN's partition sees them
+REGION = 128  # rows and columns of a region
 
 
 def uniform(weight, sparsity, generator):
