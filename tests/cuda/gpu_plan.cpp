@@ -28,10 +28,9 @@ LayerPlan gpu_layer(const MatrixView& weight, const GpuRecipe& recipe) {
   packing.arithmetic = fp32 ? PlanArithmetic::fp32 : PlanArithmetic::mma;
   std::vector<std::byte> bytes;
   if (recipe.format == Format::dense) {
-    const std::size_t size = size_of(weight.dtype);
-    bytes.assign(weight.data, weight.data + static_cast<std::size_t>(weight.rows * weight.cols) * size);
-    for (std::size_t at = 0; at < bytes.size(); at += size)
-      layer.nnz += std::any_of(&bytes[at], &bytes[at] + size, [](std::byte b) { return b != std::byte{}; });
+    bytes.assign(weight.data, weight.data + weight.bytes());
+    for (std::int64_t r = 0; r < weight.rows; ++r)
+      for (std::int64_t c = 0; c < weight.cols; ++c) layer.nnz += weight.bits(r, c) != 0 ? 1 : 0;
   } else {
     compiler::GpuTarget target;
     target.sms = first_gpu()->sms;
