@@ -110,33 +110,57 @@ Expected exact_product(const Halves& weight, const Halves& x) {
   return expected;
 }
 
+namespace {
+
+/// What an output must be, and by how much it may be off.
+struct Allowed {
+  double value = 0, bound = 0;
+  bool fits(double got) const {
+    if (std::isnan(value)) return std::isnan(got);
+    return std::isinf(value) ? got == value : std::abs(got - value) <= bound;
+  }
+};
+
+Allowed allowed(const Expected& expected, const Epilogue& epilogue, DType dtype, std::int64_t t,
+                std::int64_t r) {
+  const double unit = dtype == DType::bf16 ? 0x1p-8 : 0x1p-11;
+  const auto row = static_cast<std::size_t>(r), at = static_cast<std::size_t>(t * expected.rows + r);
+  double value = expected.sum[at];
+  double magnitude = expected.magnitude[at];
+  if (!epilogue.bias.empty()) {
+    value += static_cast<double>(epilogue.bias[row]);
+    magnitude += std::abs(static_cast<double>(epilogue.bias[row]));
+  }
+  double bound = 2 * (expected.terms[row] + 64) * 0x1p-24 * magnitude + 0x1p-120;
+  if (epilogue.activation != Activation::none) {
+    value = activated(value, epilogue.activation);
+    bound = 1.2 * bound + 1e-6 * (1 + std::abs(value));  // slopes are below 1.13
+  }
+  if (epilogue.residual != nullptr) value += static_cast<double>(epilogue.residual->value(t, r));
+  // The residual is added to what the product would have been stored as, or to the fp32 sum: both occur.
+  bound += (epilogue.residual != nullptr ? 2 : 1) * unit * (std::abs(value) + bound + magnitude * 0x1p-20);
+  if (dtype == DType::fp16) bound += 0x1p-24;
+  return {value, bound};
+}
+
+}  // namespace
+
 std::string mismatch(const Expected& expected, const Epilogue& epilogue, const Halves& y) {
-  const double unit = y.dtype == DType::bf16 ? 0x1p-8 : 0x1p-11;
+  std::vector<std::int64_t> wrong(static_cast<std::size_t>(y.rows), y.cols);  // first row of a token
+#pragma omp parallel for if (y.rows * y.cols > 4096)
   for (std::int64_t t = 0; t < y.rows; ++t)
-    for (std::int64_t r = 0; r < y.cols; ++r) {
-      const auto at = static_cast<std::size_t>(t * expected.rows + r);
-      double value = expected.sum[at];
-      double magnitude = expected.magnitude[at];
-      if (!epilogue.bias.empty()) {
-        value += static_cast<double>(epilogue.bias[static_cast<std::size_t>(r)]);
-        magnitude += std::abs(static_cast<double>(epilogue.bias[static_cast<std::size_t>(r)]));
+    for (std::int64_t r = 0; r < y.cols; ++r)
+      if (!allowed(expected, epilogue, y.dtype, t, r).fits(static_cast<double>(y.value(t, r)))) {
+        wrong[static_cast<std::size_t>(t)] = r;
+        break;
       }
-      double bound = 2 * (expected.terms[static_cast<std::size_t>(r)] + 64) * 0x1p-24 * magnitude + 0x1p-120;
-      if (epilogue.activation != Activation::none) {
-        value = activated(value, epilogue.activation);
-        bound = 1.2 * bound + 1e-6 * (1 + std::abs(value));  // slopes are below 1.13
-      }
-      if (epilogue.residual != nullptr) value += static_cast<double>(epilogue.residual->value(t, r));
-      // The residual is added to what the product would have been stored as, or to the fp32 sum: both occur.
-      bound +=
-          (epilogue.residual != nullptr ? 2 : 1) * unit * (std::abs(value) + bound + magnitude * 0x1p-20);
-      if (y.dtype == DType::fp16) bound += 0x1p-24;
-      const auto got = static_cast<double>(y.value(t, r));
-      const bool fits = std::isnan(value)   ? std::isnan(got)
-                        : std::isinf(value) ? got == value
-                                            : std::abs(got - value) <= bound;
-      if (!fits) return fmt::format("y[{}, {}] is {} instead of {} ± {}", t, r, got, value, bound);
-    }
+  for (std::int64_t t = 0; t < y.rows; ++t) {
+    const std::int64_t r = wrong[static_cast<std::size_t>(t)];
+    if (r == y.cols) continue;
+    const Allowed right = allowed(expected, epilogue, y.dtype, t, r);
+    return fmt::format("y[{}, {}] is {} instead of {} ± {}", t, r, static_cast<double>(y.value(t, r)),
+                       right.value, right.bound);
+  }
   return {};
 }
 
