@@ -51,12 +51,6 @@ double cusparse_us(CuSparseProduct& product, const Csr& csr, std::int64_t tokens
   return best;
 }
 
-double dense_fp32_us(Arena& arena, const Shape& shape, std::int64_t tokens) {
-  const cross::cuda::Library library;
-  const cross::cuda::DenseBench bench({DType::fp32, shape.rows, shape.cols, tokens}, arena.device());
-  return cross::cuda::best_algorithm(library, bench).us;
-}
-
 struct Logs {
   double ours = 0, theirs = 0;
   int count = 0;
@@ -67,50 +61,40 @@ struct Logs {
 nlohmann::json breakeven_part(Arena& arena, const PartOptions& options) {
   fmt::print(
       "{}: BERT-base's weights, i.i.d. masks: speed-up over cuBLASLt (fp32: true fp32), cuSPARSE {} CSR\n"
-      "geometric mean of 768x768, 3072x768 and 768x3072; fp32 plans are dense: CROSS has no fp32 kernel for "
-      "GPUs\n",
+      "geometric mean of 768x768, 3072x768 and 768x3072\n",
       arena.device().name, cusparse_version());
   nlohmann::json rows = nlohmann::json::array();
   std::map<std::tuple<DType, std::int64_t, double>, Logs> logs;
-  std::map<std::pair<Shape, std::int64_t>, double> dense_fp32;
+  struct Case {
+    DType dtype;
+    double sparsity;
+  };
+  std::vector<Case> cases;
   std::vector<std::function<Weight()>> makers;
-  for (const double s : sparsities)
-    for (const Shape& shape : bert_shapes)
-      makers.emplace_back([=, seed = options.seed] { return iid_weight(DType::fp16, shape, 1 - s, seed); });
+  for (const DType dtype : {DType::fp16, DType::fp32})
+    for (const double s : sparsities)
+      for (const Shape& shape : bert_shapes) {
+        cases.push_back({dtype, s});
+        makers.emplace_back([=, seed = options.seed] { return iid_weight(dtype, shape, 1 - s, seed); });
+      }
   const std::vector<std::int64_t> tokens(std::begin(token_counts), std::end(token_counts));
   pipelined(arena, makers, {tokens, options.formats}, options.threads,
             [&](std::size_t i, const PackedForms& forms) {
-              const double s = sparsities[i / std::size(bert_shapes)];
-              const Shape shape = forms.weight.shape;
-              for (const DType dtype : {DType::fp16, DType::fp32}) {
-                const Csr csr = csr_of(forms.weight, dtype);
-                CuSparseProduct cusparse(csr, arena.device().l2_bytes);
-                for (const std::int64_t t : tokens) {
-                  nlohmann::json row;
-                  double dense = 0, ours = 0;
-                  if (dtype == DType::fp16) {
-                    const Contest contest =
-                        arena.run(forms, t, {.seconds = options.seconds, .chains = false, .expansion = true});
-                    dense = contest.dense_us;
-                    ours = contest.best_us();
-                    row = json_of(contest);
-                  } else {
-                    double& kept = dense_fp32[{shape, t}];
-                    if (kept <= 0) kept = dense_fp32_us(arena, shape, t);
-                    dense = ours = kept;
-                    row = {{"m", shape.rows},   {"k", shape.cols}, {"tokens", t},
-                           {"dense_us", dense}, {"best_us", ours}, {"best", "dense"}};
-                  }
-                  const double theirs = cusparse_us(cusparse, csr, t, options.seconds / 3);
-                  row["dtype"] = name_of(dtype);
-                  row["asked_sparsity"] = s;
-                  row["cusparse_us"] = theirs;
-                  rows.push_back(row);
-                  Logs& sum = logs[{dtype, t, s}];
-                  sum.ours += std::log(dense / ours);
-                  sum.theirs += theirs > 0 ? std::log(dense / theirs) : 0;
-                  ++sum.count;
-                }
+              const auto [dtype, s] = cases[i];
+              const Csr csr = csr_of(forms.weight);
+              CuSparseProduct cusparse(csr, arena.device().l2_bytes);
+              for (const std::int64_t t : tokens) {
+                const Contest contest =
+                    arena.run(forms, t, {.seconds = options.seconds, .chains = false, .expansion = true});
+                const double theirs = cusparse_us(cusparse, csr, t, options.seconds / 3);
+                rows.push_back(json_of(contest));
+                rows.back()["dtype"] = name_of(dtype);
+                rows.back()["asked_sparsity"] = s;
+                rows.back()["cusparse_us"] = theirs;
+                Logs& sum = logs[{dtype, t, s}];
+                sum.ours += std::log(contest.dense_us / contest.best_us());
+                sum.theirs += theirs > 0 ? std::log(contest.dense_us / theirs) : 0;
+                ++sum.count;
               }
             });
   std::vector<Panel> panels;

@@ -24,14 +24,14 @@ constexpr cusparseSpMVAlg_t vector_algorithms[] = {CUSPARSE_SPMV_CSR_ALG1, CUSPA
 
 }  // namespace
 
-Csr csr_of(const Weight& weight, cross::DType dtype) {
-  Csr csr{dtype, weight.shape, {0}, {}, {}};
-  const std::size_t size = size_of(dtype);
+Csr csr_of(const Weight& weight) {
+  Csr csr{weight.dtype, weight.shape, {0}, {}, {}};
+  const std::size_t size = size_of(weight.dtype);
   const cross::MatrixView matrix = weight.view();
   for (std::int64_t r = 0; r < weight.shape.rows; ++r) {
     for (std::int64_t c = 0; c < weight.shape.cols; ++c) {
-      if (matrix.bits(r, c) == 0) continue;
-      const std::uint32_t stored = cross::bits_from_float(matrix.value(r, c), dtype);
+      const std::uint32_t stored = matrix.bits(r, c);
+      if (stored == 0) continue;
       csr.columns.push_back(static_cast<std::int32_t>(c));
       csr.values.resize(csr.values.size() + size);
       std::memcpy(csr.values.data() + csr.values.size() - size, &stored, size);

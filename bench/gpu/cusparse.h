@@ -17,8 +17,7 @@ struct Csr {
   std::vector<std::int32_t> row_offsets, columns;
   std::vector<std::byte> values;
 };
-/// The weight's kept values in `dtype`.
-Csr csr_of(const Weight& weight, cross::DType dtype);
+Csr csr_of(const Weight& weight);
 
 /// cuSPARSE's product over rotated copies of the weights: SpMV for one token, else SpMM.
 class CuSparseProduct {
