@@ -71,7 +71,7 @@ TEST(TwoFourOverflowPack, BytesAreAsDocumented) {
   bits[46 * 128 + 8] = 0x4444;  // stays: its row has no conflict
   const auto blob = packed({DType::bf16, 128, 128, reinterpret_cast<const std::byte*>(bits.data())});
   const TwoFourOverflowHeader h = header_of(blob);
-  EXPECT_EQ(h.tiles, 1);
+  EXPECT_EQ(h.row_tiles, 1);
   ASSERT_EQ(h.chunks, 1);
   ASSERT_EQ(h.further, 1);
   const auto word = [&](std::uint64_t at) {
@@ -83,16 +83,14 @@ TEST(TwoFourOverflowPack, BytesAreAsDocumented) {
   EXPECT_EQ(word(h.begin + 4), 1u);
   for (std::uint64_t place = 0; place < 64; ++place) EXPECT_EQ(word(h.column + 4 * place), 8u);
   EXPECT_EQ(word(h.chunk), 0u);
-  EXPECT_EQ(word(h.chunk + 4), 0u);
-  // Row 45: panel 1, half 0, row 13 of it: lane 4·5 + 0, register 1; group 0 of step 0.
-  const std::uint64_t further = h.further_blocks + 4608;
-  EXPECT_EQ(half(further + (4 * 5) * 16 + 4), 0x1111);
-  EXPECT_EQ(word(further + 4096 + (4 * 5) * 16) >> 16 & 15u, 0u + 4 * 1);
-  // Group 2 of the block's step 0: lane 4·5 + 2. Row 46 has lane 4·6 + 2.
-  const std::uint64_t block = h.blocks + 4608;
-  EXPECT_EQ(half(block + (4 * 5 + 2) * 16 + 4), 0x2222);
-  EXPECT_EQ(half(block + (4 * 5 + 2) * 16 + 6), 0x3333);
-  EXPECT_EQ(half(block + (4 * 6 + 2) * 16 + 4), 0x4444);
+  // Row 45: atom 5, its row 5; its group 0 is in piece 0, which stands at place 2. Strip 2, the row 8
+  // below 5.
+  EXPECT_EQ(half(h.further_tiles + 45 * 64 + 2 * 16), 0x1111);
+  EXPECT_EQ(word(h.further_tiles + 4096 + (2 * 8 + 5) * 16) >> 16 & 15u, 0u + 4 * 1);
+  // Group 2 of the matrix's tile; row 46 has piece 0 at place 3.
+  EXPECT_EQ(half(h.tiles + 45 * 64 + 2 * 16 + 8), 0x2222);
+  EXPECT_EQ(half(h.tiles + 45 * 64 + 2 * 16 + 10), 0x3333);
+  EXPECT_EQ(half(h.tiles + 46 * 64 + 3 * 16 + 8), 0x4444);
 }
 
 TEST(TwoFourOverflowPack, ItsOverheadGrowsWithTheConflicts) {
@@ -100,8 +98,8 @@ TEST(TwoFourOverflowPack, ItsOverheadGrowsWithTheConflicts) {
     return two_four_overflow_overhead(Weight(256, 4096, density).view, DType::bf16, 2);
   };
   EXPECT_EQ(overhead(0), 0);
-  // One block a tile beside 32, and one chunk, half as wide, of both.
-  EXPECT_NEAR(overhead(0.02), (2 + 0.5) / 64, 1e-9);
+  // One tile a panel beside 64, and one chunk for both row tiles.
+  EXPECT_NEAR(overhead(0.02), (2 + 1) / 128.0, 1e-9);
   EXPECT_NEAR(overhead(0.05), 0.05, 0.015);
   EXPECT_NEAR(overhead(0.1), 0.22, 0.04);
   EXPECT_EQ(overhead(1), 2);
@@ -197,13 +195,13 @@ TEST(TwoFourOverflowPack, EveryHeaderFieldAndListIsChecked) {
   };
   EXPECT_EQ(wrong([](Header&, Bytes&) {}), "");
   EXPECT_NE(wrong([](Header& h, Bytes&) { h.bytes = 8; }), "");
-  EXPECT_NE(wrong([](Header& h, Bytes&) { h.panels = 4; }), "");
-  EXPECT_NE(wrong([](Header& h, Bytes&) { h.k_blocks = -1; }), "");
-  EXPECT_NE(wrong([](Header& h, Bytes&) { h.tiles = 1; }), "");
+  EXPECT_NE(wrong([](Header& h, Bytes&) { h.panels = 2; }), "");
+  EXPECT_NE(wrong([](Header& h, Bytes&) { h.k_tiles = -1; }), "");
+  EXPECT_NE(wrong([](Header& h, Bytes&) { h.row_tiles = 1; }), "");
   EXPECT_NE(wrong([](Header& h, Bytes&) { h.further -= 1; }), "");
   EXPECT_NE(wrong([](Header& h, Bytes&) { h.chunks = -1; }), "");
   for (const auto field :
-       {&Header::blocks, &Header::column, &Header::begin, &Header::chunk, &Header::further_blocks}) {
+       {&Header::tiles, &Header::column, &Header::begin, &Header::chunk, &Header::further_tiles}) {
     EXPECT_NE(wrong([&](Header& h, Bytes&) { h.*field = 0; }), "");
     EXPECT_NE(wrong([&](Header& h, Bytes&) { h.*field += 64; }), "");
     EXPECT_NE(wrong([&](Header& h, Bytes&) { h.*field = ~std::uint64_t{127}; }), "");
@@ -214,8 +212,8 @@ TEST(TwoFourOverflowPack, EveryHeaderFieldAndListIsChecked) {
     EXPECT_NE(wrong(change).find(what), std::string::npos) << wrong(change);
   };
   says([&](Header& h, Bytes& b) { put(b, h.column, 0, 1000); }, "chunk 0 gathers column 1000 of 1000");
-  says([&](Header& h, Bytes& b) { put(b, h.chunk, 1, 999); }, "further block 0 multiplies chunk 999");
-  says([&](Header& h, Bytes& b) { put(b, h.further_blocks + two_four_metadata_at, 0, 0); }, "do not ascend");
+  says([&](Header& h, Bytes& b) { put(b, h.chunk, 1, 999); }, "further pair 1 multiplies chunk 999");
+  says([&](Header& h, Bytes& b) { put(b, h.further_tiles + two_four_metadata_at, 0, 0); }, "do not ascend");
   // A column whose weight the blocks hold, and one that is lifted twice.
   std::vector<std::uint16_t> row(128 * 128);
   row[0] = row[1] = row[2] = row[4] = row[5] = row[6] = 1;

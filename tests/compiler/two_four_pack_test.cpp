@@ -57,8 +57,9 @@ TEST_P(TwoFourPack, DecodesToTheWeight) {
 
 INSTANTIATE_TEST_SUITE_P(Shapes, TwoFourPack,
                          testing::Values(Case{1, 1, 2, 1}, Case{1, 1, 2, 0}, Case{7, 13, 2, 0.5},
-                                         Case{32, 128, 2, 1}, Case{33, 129, 2, 1}, Case{31, 127, 1, 1},
-                                         Case{64, 1000, 0, 0}, Case{65, 1031, 2, 0.3}, Case{1100, 64, 2, 0.9},
+                                         Case{64, 128, 2, 1}, Case{33, 129, 2, 1}, Case{63, 127, 1, 1},
+                                         Case{64, 64, 2, 1}, Case{65, 65, 2, 1}, Case{64, 1000, 0, 0},
+                                         Case{65, 1031, 2, 0.3}, Case{1100, 64, 2, 0.9},
                                          Case{3, 5000, 1, 0.1}));
 
 TEST(TwoFourPack, TakesNineSixteenthsOfTheDenseBytes) {
@@ -67,21 +68,33 @@ TEST(TwoFourPack, TakesNineSixteenthsOfTheDenseBytes) {
 }
 
 TEST(TwoFourPack, BytesAreAsDocumented) {
-  // Row 17 keeps columns 1 and 3 of its second group: step 0, half 1, lane 4·1 + 1, register 0.
-  std::vector<std::uint16_t> bits(32 * 128);
-  bits[17 * 128 + 5] = 0x1111;
-  bits[17 * 128 + 7] = 0x2222;
-  const auto blob = packed({DType::bf16, 32, 128, reinterpret_cast<const std::byte*>(bits.data())});
+  // Row 27 keeps columns 1 and 3 of group 13 of the second tile: atom 3, its row 3, piece 3 at place 2;
+  // strip 1.
+  std::vector<std::uint16_t> bits(64 * 128);
+  bits[27 * 128 + 64 + 4 * 13 + 1] = 0x1111;
+  bits[27 * 128 + 64 + 4 * 13 + 3] = 0x2222;
+  const auto blob = packed({DType::bf16, 64, 128, reinterpret_cast<const std::byte*>(bits.data())});
   TwoFourHeader header;
   std::memcpy(static_cast<void*>(&header), blob.data(), sizeof header);
-  const std::byte* block = blob.data() + header.blocks;
+  EXPECT_EQ(header.k_tiles, 2);
+  const std::byte* tile = blob.data() + header.tiles + 4608;
   std::uint16_t values[2];
-  std::memcpy(values, block + 512 + (4 * 1 + 1) * 16, sizeof values);
+  std::memcpy(values, tile + 3 * 512 + 3 * 64 + 2 * 16 + 4, sizeof values);
   EXPECT_EQ(values[0], 0x1111);
   EXPECT_EQ(values[1], 0x2222);
   std::uint32_t word;
-  std::memcpy(&word, block + 4096 + (4 * 1 + 2 * 1 + 0) * 16, sizeof word);
-  EXPECT_EQ(word, 0x444444d4u);  // elsewhere columns 0 and 1
+  std::memcpy(&word, tile + 4096 + ((1 * 8 + 3) * 4 + 2 * 1 + 1) * 4, sizeof word);
+  EXPECT_EQ(word, 0x44d44444u);  // elsewhere columns 0 and 1
+}
+
+/// The 64-byte swizzle of matrix descriptors: bits 4 and 5 of an address, exchanged by bits 7 and 8.
+TEST(TwoFourPack, ValuesLieInTheSwizzleOfTensorCores) {
+  using namespace formats::gpu;
+  for (int row = 0; row < two_four_rows; ++row)
+    for (int group = 0; group < two_four_groups; ++group) {
+      const int plain = row * 64 + group * 4;
+      EXPECT_EQ(two_four_value_index(row, group) * 2, plain ^ ((plain >> 7 & 3) << 4));
+    }
 }
 
 TEST(TwoFourPack, RoundsToThePlansType) {
@@ -146,13 +159,13 @@ TEST(TwoFourPack, EveryHeaderFieldIsChecked) {
   };
   EXPECT_FALSE(refused([](TwoFourHeader&) {}));
   EXPECT_TRUE(refused([](TwoFourHeader& h) { h.bytes = 8; }));
-  EXPECT_TRUE(refused([](TwoFourHeader& h) { h.panels = 3; }));
+  EXPECT_TRUE(refused([](TwoFourHeader& h) { h.panels = 2; }));
   EXPECT_TRUE(refused([](TwoFourHeader& h) { h.panels = -2; }));
-  EXPECT_TRUE(refused([](TwoFourHeader& h) { h.k_blocks = 2; }));
-  EXPECT_TRUE(refused([](TwoFourHeader& h) { h.blocks = 0; }));
-  EXPECT_TRUE(refused([](TwoFourHeader& h) { h.blocks += 64; }));
-  EXPECT_TRUE(refused([](TwoFourHeader& h) { h.blocks += 128; }));
-  EXPECT_TRUE(refused([](TwoFourHeader& h) { h.blocks = ~std::uint64_t{127}; }));
+  EXPECT_TRUE(refused([](TwoFourHeader& h) { h.k_tiles = 5; }));
+  EXPECT_TRUE(refused([](TwoFourHeader& h) { h.tiles = 0; }));
+  EXPECT_TRUE(refused([](TwoFourHeader& h) { h.tiles += 64; }));
+  EXPECT_TRUE(refused([](TwoFourHeader& h) { h.tiles += 128; }));
+  EXPECT_TRUE(refused([](TwoFourHeader& h) { h.tiles = ~std::uint64_t{127}; }));
 }
 
 }  // namespace

@@ -24,6 +24,13 @@ inline TwoFourHeader two_four_header(const PackedMatrix& matrix) {
   return formats::gpu::read_header<TwoFourHeader>(matrix.host);
 }
 
+/// The matrix as decode deals it: panels of 32 rows, K blocks of 128 columns.
+struct TwoFourGrid {
+  int panels, k_blocks;
+  explicit TwoFourGrid(const TwoFourHeader& header)
+      : panels((header.rows - 1) / two_four_block_rows + 1), k_blocks(header.k_tiles / 2) {}
+};
+
 /// Groups of eight tokens, rounded up to what kernels exist for.
 constexpr int two_four_planes(std::int64_t tokens) {
   return tokens <= 8 ? 1 : tokens <= 16 ? 2 : tokens <= 32 ? 4 : 8;
@@ -45,14 +52,14 @@ struct TwoFourDeal {
 };
 
 /// Deals K to `splits` CTAs a team. `teams`: those that run at a time.
-inline TwoFourDeal two_four_deal(const TwoFourHeader& header, int planes, int warps, int splits,
-                                 int most_teams, bool cluster, std::size_t shared_limit) {
+inline TwoFourDeal two_four_deal(const TwoFourGrid& grid, int planes, int warps, int splits, int most_teams,
+                                 bool cluster, std::size_t shared_limit) {
   TwoFourDeal deal;
   deal.splits = splits;
-  deal.teams = std::max(1, std::min(most_teams, header.panels));
-  const int panels = (header.panels + deal.teams - 1) / deal.teams;
+  deal.teams = std::max(1, std::min(most_teams, grid.panels));
+  const int panels = (grid.panels + deal.teams - 1) / deal.teams;
   deal.slots = panels + warps - 1;
-  const std::size_t x_bytes = static_cast<std::size_t>((header.k_blocks + splits - 1) / splits) *
+  const std::size_t x_bytes = static_cast<std::size_t>((grid.k_blocks + splits - 1) / splits) *
                               static_cast<std::size_t>(planes) * 2048;
   const std::size_t partial_bytes =
       static_cast<std::size_t>(deal.slots) * static_cast<std::size_t>(planes) * 1024;
@@ -71,7 +78,7 @@ inline TwoFourDeal two_four_deal(const TwoFourHeader& header, int planes, int wa
     deal.workspace_bytes =
         partial_bytes * static_cast<std::size_t>(splits) * static_cast<std::size_t>(deal.teams);
   // Blocks and partials are counted in 32 bits, and there is one counter a team.
-  const std::size_t blocks = static_cast<std::size_t>(panels) * static_cast<std::size_t>(header.k_blocks);
+  const std::size_t blocks = static_cast<std::size_t>(panels) * static_cast<std::size_t>(grid.k_blocks);
   deal.valid = deal.shared_bytes <= shared_limit &&
                partial_bytes * static_cast<std::size_t>(splits) < (1u << 31) &&
                blocks * static_cast<std::size_t>(warps) < (1u << 31) &&
@@ -82,8 +89,9 @@ inline TwoFourDeal two_four_deal(const TwoFourHeader& header, int planes, int wa
 template <class T, int planes, int warps>
 int two_four_start(const TwoFourHeader& header, const TwoFourDeal& deal, const PackedMatrix& matrix,
                    const GpuArgs& args) {
+  const TwoFourGrid grid(header);
   TwoFourParams<T> p;
-  p.blocks = matrix.device + header.blocks;
+  p.tiles = matrix.device + header.tiles;
   p.x = static_cast<const T*>(args.x);
   p.arrived = reinterpret_cast<std::uint32_t*>(args.workspace);
   p.partials =
@@ -92,11 +100,11 @@ int two_four_start(const TwoFourHeader& header, const TwoFourDeal& deal, const P
                 args.activation};
   p.cols = header.cols;
   p.tokens = static_cast<std::int32_t>(args.tokens);
-  p.k_blocks = header.k_blocks;
+  p.k_blocks = grid.k_blocks;
   p.splits = deal.splits;
-  p.k_range = (header.k_blocks + deal.splits - 1) / deal.splits;
-  p.team_panels = header.panels / deal.teams;
-  p.longer_teams = header.panels % deal.teams;
+  p.k_range = (grid.k_blocks + deal.splits - 1) / deal.splits;
+  p.team_panels = grid.panels / deal.teams;
+  p.longer_teams = grid.panels % deal.teams;
   p.slots = deal.slots;
   p.join = deal.join;
   p.owner_shift = deal.join == Join::cluster || deal.join == Join::memory
@@ -132,19 +140,20 @@ inline int two_four_clusters(int splits, const DeviceLimits& limits) {
 /// The deal with the least traffic through the busiest SM.
 inline TwoFourDeal two_four_best_deal(const TwoFourHeader& header, int planes, const DeviceLimits& limits) {
   const int warps = two_four_warps(planes);
+  const TwoFourGrid grid(header);
   TwoFourDeal best;
 #if CROSS_GPU_CLUSTERS
   double least = 0;
   for (const int splits : {1, 2, 4, 8}) {
-    if (splits > header.k_blocks) break;
+    if (splits > grid.k_blocks) break;
     const int teams = splits == 1 ? limits.sms : two_four_clusters(splits, limits);
     if (teams == 0) continue;
-    const TwoFourDeal deal = two_four_deal(header, planes, warps, splits, teams, true, limits.shared_bytes);
+    const TwoFourDeal deal = two_four_deal(grid, planes, warps, splits, teams, true, limits.shared_bytes);
     if (!deal.valid) continue;
-    const double panels = (header.panels + deal.teams - 1) / deal.teams;
-    const double k_blocks = (header.k_blocks + splits - 1) / splits;
+    const double panels = (grid.panels + deal.teams - 1) / deal.teams;
+    const double k_blocks = (grid.k_blocks + splits - 1) / splits;
     const bool slow = deal.join != Join::alone && deal.join != Join::cluster;
-    const double bytes = panels * k_blocks * two_four_block_bytes + k_blocks * planes * 2048 +
+    const double bytes = panels * k_blocks * two_four_tile_bytes + k_blocks * planes * 2048 +
                          (slow ? 3.0 : 1.0) * deal.slots * planes * 1024;
     if (!best.valid || bytes < least) {
       best = deal;
@@ -154,8 +163,8 @@ inline TwoFourDeal two_four_best_deal(const TwoFourHeader& header, int planes, c
   if (best.valid) return best;
 #endif
   // Portable: as few splits as X allows.
-  for (int splits = 1; splits <= header.k_blocks; ++splits) {
-    best = two_four_deal(header, planes, warps, splits, limits.sms / splits, false, limits.shared_bytes);
+  for (int splits = 1; splits <= grid.k_blocks; ++splits) {
+    best = two_four_deal(grid, planes, warps, splits, limits.sms / splits, false, limits.shared_bytes);
     if (best.valid) break;
   }
   return best;
@@ -200,12 +209,12 @@ inline int two_four_launch(const PackedMatrix& matrix, const GpuArgs& args) {
 inline int two_four_expand(const PackedMatrix& matrix, void* out, void* stream) {
   const TwoFourHeader header = two_four_header(matrix);
   TwoFourExpandParams p;
-  p.blocks = matrix.device + header.blocks;
+  p.tiles = matrix.device + header.tiles;
   p.out = static_cast<std::uint16_t*>(out);
   p.rows = header.rows;
   p.cols = header.cols;
-  p.k_blocks = header.k_blocks;
-  p.count = static_cast<std::int64_t>(header.panels) * header.k_blocks;
+  p.k_tiles = header.k_tiles;
+  p.count = static_cast<std::int64_t>(header.panels) * header.k_tiles;
   const std::int64_t ctas = (p.count + 7) / 8;
   return launch(two_four_expand_kernel, static_cast<int>(ctas), 256, 0, stream, false, p);
 }

@@ -25,16 +25,17 @@ enum class Join : std::int32_t {
 
 template <class T>
 struct TwoFourParams {
-  const std::byte* blocks;
+  const std::byte* tiles;
   const T* x;
   float2* partials;        ///< in the workspace, or nullptr
   std::uint32_t* arrived;  ///< [teams], zero between runs; Join::last only
   EpilogueArgs<T> epilogue;
   std::int64_t cols;
-  std::int32_t tokens, k_blocks;
+  std::int32_t tokens;
+  std::int32_t k_blocks;  ///< of 128 columns
   std::int32_t splits;
   std::int32_t k_range;                    ///< blocks of a split; the last may have fewer, or none
-  std::int32_t team_panels, longer_teams;  ///< the first `longer_teams` teams have one panel more
+  std::int32_t team_panels, longer_teams;  ///< of 32 rows; the first `longer_teams` teams have one panel more
   std::int32_t slots;                      ///< most panels of a team + warps - 1
   std::int32_t owner_shift;                ///< log2 of the owners
   Join join;

@@ -103,9 +103,9 @@ std::vector<LiftedColumn> lift_columns(std::span<std::uint16_t> bits, std::int64
   return lifted;
 }
 
-std::int64_t LiftedChunks::further_blocks() const {
+std::int64_t LiftedChunks::further() const {
   std::int64_t count = 0;
-  for (const auto& uses : tiles) count += static_cast<std::int64_t>(uses.size() + 1) / 2;
+  for (const auto& uses : tiles) count += static_cast<std::int64_t>(uses.size());
   return count;
 }
 

@@ -31,7 +31,7 @@ struct LiftedChunks {
   std::vector<std::array<std::uint32_t, formats::gpu::lifted_chunk_cols>> column;
   std::vector<std::vector<Use>> tiles;
 
-  std::int64_t further_blocks() const;  ///< of all tiles: two chunks each
+  std::int64_t further() const;  ///< uses of all tiles
 };
 
 /// Gives lifted columns their places, in groups of four of which no row has more than two weights. What a

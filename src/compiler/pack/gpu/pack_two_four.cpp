@@ -6,7 +6,7 @@
 
 #include "compiler/pack/gpu/blob_writer.h"
 #include "compiler/pack/gpu/formats.h"
-#include "compiler/pack/gpu/two_four_block.h"
+#include "compiler/pack/gpu/two_four_tile.h"
 #include "cross/error.h"
 #include "plan/formats/gpu/two_four.h"
 
@@ -29,22 +29,22 @@ std::vector<std::byte> pack_two_four(const MatrixView& weight, DType dtype, int 
   header.bytes = sizeof header;
   header.rows = static_cast<std::int32_t>(weight.rows);
   header.cols = static_cast<std::int32_t>(weight.cols);
-  header.panels = static_cast<std::int32_t>((weight.rows + two_four_rows - 1) / two_four_rows);
-  header.k_blocks = static_cast<std::int32_t>((weight.cols + two_four_cols - 1) / two_four_cols);
+  header.panels = static_cast<std::int32_t>(two_four_panels(weight.rows));
+  header.k_tiles = static_cast<std::int32_t>(two_four_k_tiles(weight.cols));
   BlobWriter writer(sizeof header);
-  const std::size_t panel_bytes = static_cast<std::size_t>(header.k_blocks) * two_four_block_bytes;
-  header.blocks = writer.reserve<std::byte>(static_cast<std::size_t>(header.panels) * panel_bytes);
-  std::byte* blocks = writer.at(header.blocks);
+  const std::size_t panel_bytes = static_cast<std::size_t>(header.k_tiles) * two_four_tile_bytes;
+  header.tiles = writer.reserve<std::byte>(static_cast<std::size_t>(header.panels) * panel_bytes);
+  std::byte* tiles = writer.at(header.tiles);
 
   std::int64_t sum = 0;
 #pragma omp parallel for schedule(static) reduction(+ : sum) num_threads(threads)
   for (std::int32_t panel = 0; panel < header.panels; ++panel)
-    for (std::int32_t k_block = 0; k_block < header.k_blocks; ++k_block) {
-      std::byte* block = blocks + static_cast<std::size_t>(panel) * panel_bytes +
-                         static_cast<std::size_t>(k_block) * two_four_block_bytes;
-      sum += write_two_four_block(block, [&](int r, int g) {
+    for (std::int32_t k_tile = 0; k_tile < header.k_tiles; ++k_tile) {
+      std::byte* tile = tiles + static_cast<std::size_t>(panel) * panel_bytes +
+                        static_cast<std::size_t>(k_tile) * two_four_tile_bytes;
+      sum += write_two_four_tile(tile, [&](int r, int g) {
         const std::int64_t row = std::int64_t{panel} * two_four_rows + r;
-        const std::int64_t col = std::int64_t{k_block} * two_four_cols + 4 * g;
+        const std::int64_t col = std::int64_t{k_tile} * two_four_cols + 4 * g;
         return row < weight.rows && col < weight.cols ? group_bits(weight, dtype, row, col)
                                                       : std::array<std::uint16_t, 4>{};
       });

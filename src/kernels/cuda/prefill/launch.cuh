@@ -26,6 +26,8 @@ struct PrefillShape {
   bool shares_x = true;
   /// What a step of 16 columns takes besides its products, in clocks of a warp group: fitted on an H100.
   double step_clocks = 60;
+  /// And for its products of a token, of two warp groups.
+  double token_clocks = 0.57;
   /// What expanding a step takes of a scheduler for each warp group, in which tensor cores get little done.
   double expand_clocks = 0;
 };
@@ -50,7 +52,7 @@ struct PrefillCut {
 /// Rings for a tile in `room` bytes of shared memory; x_places is 0 where they do not fit. X needs depth for
 /// the latency of L2; weights come a whole block at a time, so two or three are enough.
 template <class Tile>
-void choose_rings(PrefillCut& cut, const PrefillShape& shape, std::size_t room) {
+void choose_rings(Tile, PrefillCut& cut, const PrefillShape& shape, std::size_t room) {
   const std::size_t fixed = Tile::staging_bytes + Tile::exchange_bytes + 128 + Tile::barriers * 8;
   const std::size_t block = std::size_t{Tile::groups} * shape.place_bytes;
   cut.x_places = 0;
@@ -75,7 +77,7 @@ double clocks_of(const PrefillCut& cut, int tiles, const PrefillShape& shape) {
   const int waves = (tiles + cut.clusters - 1) / cut.clusters;
   const double steps = (shape.blocks + Tile::splits - 1) / Tile::splits * (shape.block_cols / 16.0);
   constexpr int groups = Tile::groups * Tile::ctas;  // of an SM
-  const double step = std::max(shape.step_clocks + 0.57 * Tile::tokens * groups / 2,
+  const double step = std::max(shape.step_clocks + shape.token_clocks * Tile::tokens * groups / 2,
                                groups * (shape.expand_clocks + 0.345 * Tile::tokens));
   const double exchange =
       Tile::splits > 1 ? Tile::exchange_rounds * (1000.0 + Tile::exchange_bytes / 32.0) : 0.0;
@@ -94,7 +96,7 @@ PrefillCut cut_for(const PrefillShape& shape, int sharers) {
   cut.token_tiles = static_cast<int>((shape.tokens + Tile::tokens - 1) / Tile::tokens);
   const DeviceLimits& limits = device_limits();
   constexpr std::size_t reserved = 1024;  // of a CTA, by the system
-  choose_rings<Tile>(cut, shape, (limits.shared_bytes + reserved) / Tile::ctas - reserved);
+  choose_rings(Tile{}, cut, shape, (limits.shared_bytes + reserved) / Tile::ctas - reserved);
   if (cut.x_places == 0 || shape.blocks < Tile::splits) return cut;
   const int size = sharers * Tile::splits, ctas = limits.sms * Tile::ctas;
   // Clusters come as GPCs have room for them: on an H100 of 132 SMs all pairs fit and 30 fours, not 33.
@@ -154,6 +156,10 @@ PrefillCut best_prefill_cut(const PrefillShape& shape) {
   return best;
 }
 
+/// The kernel of a tile; tiles with a loop of their own say which.
+template <class T, class Source, class Tile>
+inline constexpr auto prefill_kernel_of = prefill_kernel<T, Source, Tile>;
+
 /// Launches the tiles from `first` to before `last` of a cut. @param part  of what best_prefill_cut chose
 template <class T, class Source, class Tile>
 int launch_prefill_tiles(const PrefillShape& shape, const typename Source::Params& source,
@@ -187,8 +193,9 @@ int launch_prefill_tiles(const PrefillShape& shape, const typename Source::Param
         error != cudaSuccess)
       return error;
   const int cluster = cut.sharers * Tile::splits;
-  return launch_in_clusters(prefill_kernel<T, Source, Tile>, std::min(cut.clusters, last - first) * cluster,
-                            cluster, Tile::threads, cut.shared, args.stream,
+  return launch_in_clusters(prefill_kernel_of<T, Source, Tile>,
+                            std::min(cut.clusters, last - first) * cluster, cluster, Tile::threads,
+                            cut.shared, args.stream,
                             args.overlap || part == PrefillPart::tail || part == PrefillPart::gathering, p);
 }
 

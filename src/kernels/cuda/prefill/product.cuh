@@ -79,11 +79,6 @@ class PrefillCta {
       const int token = turn.token_tile * Tile::tokens + share_ * part_tokens;
       const auto [first, last] = range(row_tile);
       for (int block = first; block < last; ++block) {
-        if constexpr (Gathers<Source>)
-          if (Source::gathered(p_.source, block)) {
-            bring_gathered(row_tile, block, token, ring);
-            continue;
-          }
         const int column = Source::column(p_.source, row_tile, block);
 #pragma unroll
         for (int chunk = 0; chunk < chunks; ++chunk, ring.next(p_.x_places)) {
@@ -184,19 +179,6 @@ class PrefillCta {
   }
   __device__ __forceinline__ std::uint32_t place(int number, int group) const {
     return m_.w + static_cast<std::uint32_t>(number * Tile::groups + group) * p_.source.place_bytes;
-  }
-
-  /// Gathered columns, once they are there.
-  __device__ __forceinline__ void bring_gathered(int row_tile, int block, int token, RingPlace& ring) const {
-    if (p_.part == PrefillPart::gathering) wait_for_predecessor();
-    for (int chunk = 0; chunk < chunks; ++chunk, ring.next(p_.x_places)) {
-      const int row = Source::gathered_chunk(p_.source, row_tile, block, chunk) * p_.tokens + token;
-      const std::uint32_t full = m_.x_full(ring.place);
-      wait_in_cluster(m_.x_empty(ring.place), ring.parity ^ 1);
-      arrive_expecting(full, Tile::chunk_bytes);
-      copy_box(m_.x + static_cast<std::uint32_t>(ring.place) * Tile::chunk_bytes, p_.source.gathered_map, 0,
-               row, full);
-    }
   }
 
   /// Batches b … of a block: the next ones are expanded while tensor cores work on those before.

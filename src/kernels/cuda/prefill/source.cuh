@@ -5,7 +5,7 @@
 //   struct Source {
 //     struct Params;                    // by value in the kernel's parameters
 //     static constexpr int block_cols;  // of a block: a multiple of 64
-//     static constexpr int step_cols;   // of one instruction: 16 (wgmma), 32 (wgmma.sp)
+//     static constexpr int step_cols;   // of one instruction: 16
 //     static constexpr int batch;       // steps whose operands are made, then multiplied, together
 //     static constexpr int buffers;     // batches of operands: one is made while the others are read
 //     static constexpr int copies;      // that fill a place, at most 8; lanes of the producer make one each
@@ -39,21 +39,12 @@
 //     static __device__ float exact(const Params&, std::int64_t row, const T* x, std::int64_t cols);
 //   };
 //
-//   // Where Params has `gathered_map`: blocks of gathered columns, 64 of a token in a row, tokens by chunk.
-//   static __device__ bool gathered(const Params&, int block);
-//   static __device__ int gathered_chunk(const Params&, int tile, int block, int chunk);
-//
 // Params has `place_bytes` (of a panel's block, a multiple of 128) and `panels`.
 #pragma once
 
 #include "kernels/cuda/prefill/wgmma_wide.cuh"
 
 namespace cross::kernels::cuda {
-
-template <class Source>
-concept Gathers = requires(const typename Source::Params& params) {
-  params.gathered_map;
-};
 
 /// A operand of a dense step: 16 columns of the warp's 16 rows.
 struct DenseOperand {

@@ -15,9 +15,9 @@ inline constexpr int prefill_most_places = 8;               ///< of a ring
 
 /// Eights of tokens whose sums CTAs exchange at a time: all of a CTA's own, or as many as leave X enough
 /// places.
-constexpr int prefill_exchanged_eights(int groups, int own_eights, int splits) {
+constexpr int prefill_exchanged_eights(int groups, int own_eights, int splits, int most_bytes = 64 * 1024) {
   int eights = own_eights;
-  while (eights > 1 && (eights > 8 || (splits - 1) * groups * 4 * eights * 512 > 64 * 1024)) eights /= 2;
+  while (eights > 1 && (eights > 8 || (splits - 1) * groups * 4 * eights * 512 > most_bytes)) eights /= 2;
   return eights;
 }
 

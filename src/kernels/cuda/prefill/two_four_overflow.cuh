@@ -5,33 +5,22 @@
 #include <string>
 
 #include "kernels/cuda/prefill/gather_columns.h"
-#include "kernels/cuda/prefill/launch.cuh"
+#include "kernels/cuda/prefill/sparse_launch.cuh"
 #include "kernels/cuda/prefill/two_four_overflow_source.cuh"
 #include "plan/formats/gpu/blob.h"
 
 namespace cross::kernels::cuda {
 
-/// Tiles of 128 rows only: their further blocks are their own.
+/// Tiles of 128 rows only: their further tiles are their own.
 template <class F>
 void for_each_tile_of(TwoFourOverflowSource, F f) {
-  f(PrefillTile<2, 256, 1>{});
-  f(PrefillTile<2, 256, 2>{});
-  f(PrefillTile<2, 128, 1>{});
-  f(PrefillTile<2, 128, 2>{});
-  f(PrefillTile<2, 128, 4>{});
+  for_each_sparse_tile(f);
 }
 
 inline PrefillShape two_four_overflow_shape(const formats::gpu::TwoFourOverflowHeader& header,
                                             std::int64_t tokens) {
-  PrefillShape shape;
-  shape.rows = header.rows;
-  shape.cols = header.cols;
-  shape.tokens = tokens;
-  shape.panels = (header.panels + 1) / 2;
-  shape.blocks = header.k_blocks;
-  shape.block_cols = TwoFourOverflowSource::block_cols;
+  PrefillShape shape = sparse_shape(header.rows, header.cols, tokens, header.panels, header.k_tiles);
   shape.shares_x = false;
-  shape.place_bytes = TwoFourOverflowSource::copies * formats::gpu::two_four_block_bytes;
   return shape;
 }
 
@@ -64,15 +53,13 @@ int two_four_overflow_launch_cut(const std::byte* device, const formats::gpu::Tw
     return reinterpret_cast<const std::uint32_t*>(device + offset);
   };
   TwoFourOverflowSource::Params p{};
-  p.blocks = device + header.blocks;
-  p.k_blocks = header.k_blocks;
-  p.panels = shape.panels;
-  p.format_panels = header.panels;
-  p.place_bytes = shape.place_bytes;
+  p.tiles = device + header.tiles;
+  p.k_tiles = header.k_tiles;
+  p.panels = header.panels;
   p.column = list(header.column);
   p.begin = list(header.begin);
   p.chunk = list(header.chunk);
-  p.further_blocks = device + header.further_blocks;
+  p.further_tiles = device + header.further_tiles;
   auto alone = PrefillPart::all;
   if (header.chunks > 0) {
     if (const int error = enqueue_gathered(args.x, gathered, p.column, header.chunks, args.tokens, shape.cols,

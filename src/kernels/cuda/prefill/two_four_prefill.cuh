@@ -3,25 +3,23 @@
 
 #include <string>
 
-#include "kernels/cuda/prefill/launch.cuh"
+#include "kernels/cuda/prefill/sparse_launch.cuh"
 #include "kernels/cuda/prefill/two_four_source.cuh"
 #include "plan/formats/gpu/blob.h"
 
 namespace cross::kernels::cuda {
 
+template <class F>
+void for_each_tile_of(TwoFourSource, F f) {
+  for_each_sparse_tile(f);
+}
+
 inline PrefillShape two_four_prefill_shape(const formats::gpu::TwoFourHeader& header, std::int64_t tokens) {
-  PrefillShape shape;
-  shape.rows = header.rows;
-  shape.cols = header.cols;
-  shape.tokens = tokens;
-  shape.panels = (header.panels + 1) / 2;
-  shape.blocks = header.k_blocks;
-  shape.block_cols = TwoFourSource::block_cols;
-  // Sharing X saves 3 % of a product's energy, which counts once power bounds the clock for long (2 to 3 %
-  // faster); with fewer tokens it is slower, above all without a launch for the last round.
-  constexpr std::int64_t shares_from = 4096;
+  PrefillShape shape = sparse_shape(header.rows, header.cols, tokens, header.panels, header.k_tiles);
+  // CTAs whose X does not all stay in L2 share it: 8 % faster at 4096 tokens, 2 at 2048. With fewer it is
+  // slower, above all without a launch for the last round.
+  constexpr std::int64_t shares_from = 2048;
   shape.shares_x = tokens >= shares_from;
-  shape.place_bytes = TwoFourSource::copies * formats::gpu::two_four_block_bytes;
   return shape;
 }
 
@@ -42,11 +40,9 @@ int two_four_prefill_launch_typed(const PackedMatrix& matrix, GpuArgs args) {
   PrefillShape shape = two_four_prefill_shape(header, args.tokens);
   if (const int error = pad_activations(args, shape); error != cudaSuccess) return error;
   TwoFourSource::Params p;
-  p.blocks = matrix.device + header.blocks;
-  p.k_blocks = header.k_blocks;
-  p.panels = shape.panels;
-  p.format_panels = header.panels;
-  p.place_bytes = shape.place_bytes;
+  p.tiles = matrix.device + header.tiles;
+  p.k_tiles = header.k_tiles;
+  p.panels = header.panels;
   return launch_prefill<T, TwoFourSource>(shape, p, best_prefill_cut<T, TwoFourSource>(shape), args,
                                           matrix.dtype);
 }

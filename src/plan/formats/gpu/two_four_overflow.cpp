@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "plan/formats/gpu/two_four_blocks.h"
+#include "plan/formats/gpu/two_four_tiles.h"
 
 namespace cross::formats::gpu {
 namespace {
@@ -15,55 +15,52 @@ struct Lifted {
   std::span<const std::byte> blob;
   const TwoFourOverflowHeader& h;
 
-  std::uint32_t begin(std::int64_t tile) const {
-    return element<std::uint32_t>(blob, h.begin, static_cast<std::uint64_t>(tile));
+  std::uint32_t begin(std::int64_t row_tile) const {
+    return element<std::uint32_t>(blob, h.begin, static_cast<std::uint64_t>(row_tile));
   }
-  std::uint32_t chunk(std::uint32_t block, int half) const {
-    return element<std::uint32_t>(blob, h.chunk, 2 * std::uint64_t{block} + static_cast<std::uint64_t>(half));
-  }
-  /// Of W, at a column of a further block.
-  std::uint32_t column(std::uint32_t block, std::int64_t place) const {
-    const std::uint64_t chunk_of = chunk(block, static_cast<int>(place / lifted_chunk_cols));
+  std::uint32_t chunk(std::uint32_t pair) const { return element<std::uint32_t>(blob, h.chunk, pair); }
+  /// Of W, at a column of a further pair of tiles.
+  std::uint32_t column(std::uint32_t pair, std::int64_t place) const {
     return element<std::uint32_t>(
-        blob, h.column, chunk_of * lifted_chunk_cols + static_cast<std::uint64_t>(place % lifted_chunk_cols));
+        blob, h.column, std::uint64_t{chunk(pair)} * lifted_chunk_cols + static_cast<std::uint64_t>(place));
   }
-  /// Further blocks as a matrix of their own: one block a panel.
-  TwoFourBlocks blocks() const {
-    return {blob, std::int64_t{h.further} * lifted_tile_panels, 1, h.further_blocks};
+  /// Further tiles as a matrix of their own: one tile a panel.
+  TwoFourTiles tiles() const {
+    return {blob, std::int64_t{h.further} * lifted_tile_panels, 1, h.further_tiles};
   }
-  /// Calls f(row, column of W, bits) for every nonzero value of a tile's further blocks.
+  /// Calls f(row, column of W, bits) for every nonzero value of a row tile's further tiles.
   template <class F>
-  void for_each_value(std::int64_t tile, F f) const {
-    for (std::uint32_t block = begin(tile); block < begin(tile + 1); ++block)
+  void for_each_value(std::int64_t row_tile, F f) const {
+    for (std::uint32_t pair = begin(row_tile); pair < begin(row_tile + 1); ++pair)
       for (std::int64_t panel = 0; panel < lifted_tile_panels; ++panel) {
-        const std::int64_t at = std::int64_t{block} * lifted_tile_panels + panel;
-        blocks().for_each_value(at, 0, [&](std::int64_t row, std::int64_t place, std::uint16_t bits) {
-          f(tile * lifted_tile_rows + panel * two_four_rows + row - at * two_four_rows, column(block, place),
-            bits);
+        const std::int64_t at = std::int64_t{pair} * lifted_tile_panels + panel;
+        tiles().for_each_value(at, 0, [&](std::int64_t row, std::int64_t place, std::uint16_t bits) {
+          f(row_tile * lifted_tile_rows + panel * two_four_rows + row - at * two_four_rows,
+            column(pair, place), bits);
         });
       }
   }
 };
 
-/// Weights of a tile's further blocks: inside the matrix, each once, and not in its own blocks as well.
-std::string check_weights(const Lifted& lifted, std::int64_t tile) {
+/// Weights of a row tile's further tiles: inside the matrix, each once, and not in its own tiles as well.
+std::string check_weights(const Lifted& lifted, std::int64_t row_tile) {
   const TwoFourOverflowHeader& h = lifted.h;
-  const TwoFourBlocks blocks{lifted.blob, h.panels, h.k_blocks, h.blocks};
+  const TwoFourTiles tiles{lifted.blob, h.panels, h.k_tiles, h.tiles};
   std::vector<std::pair<std::int64_t, std::uint32_t>> places;
   std::string error;
   const auto twice = [&](std::int64_t row, std::uint32_t column) {
     error = fmt::format("the weight at row {}, column {} is there twice", row, column);
   };
-  lifted.for_each_value(tile, [&](std::int64_t row, std::uint32_t column, std::uint16_t) {
+  lifted.for_each_value(row_tile, [&](std::int64_t row, std::uint32_t column, std::uint16_t) {
     if (row >= h.rows) {
       error = fmt::format("a lifted weight at row {} lies outside {}x{}", row, h.rows, h.cols);
       return;
     }
     places.emplace_back(row, column);
-    blocks.for_each_slot(row / two_four_rows, column / two_four_cols, static_cast<int>(row % two_four_rows),
-                         static_cast<int>(column % two_four_cols / 4), [&](int in_group, std::uint16_t bits) {
-                           if (bits != 0 && in_group == static_cast<int>(column % 4)) twice(row, column);
-                         });
+    tiles.for_each_slot(row / two_four_rows, column / two_four_cols, static_cast<int>(row % two_four_rows),
+                        static_cast<int>(column % two_four_cols / 4), [&](int in_group, std::uint16_t bits) {
+                          if (bits != 0 && in_group == static_cast<int>(column % 4)) twice(row, column);
+                        });
   });
   std::sort(places.begin(), places.end());
   if (const auto same = std::adjacent_find(places.begin(), places.end()); same != places.end())
@@ -78,47 +75,47 @@ std::string check_two_four_overflow(std::span<const std::byte> blob, std::int64_
   const auto h = read_header<TwoFourOverflowHeader>(blob);
   if (h.bytes != sizeof(TwoFourOverflowHeader) || h.rows < 1 || h.cols < 1 || h.chunks < 0 || h.further < 0)
     return "the header is damaged";
-  const auto pieces = [](std::int64_t of, std::int64_t size) { return (of + size - 1) / size; };
-  if (h.panels != pieces(h.rows, two_four_rows) || h.k_blocks != pieces(h.cols, two_four_cols) ||
-      h.tiles != pieces(h.rows, lifted_tile_rows))
-    return fmt::format("{} panels of {} K blocks in {} tiles do not cover {}x{}", h.panels, h.k_blocks,
-                       h.tiles, h.rows, h.cols);
-  for (const std::uint64_t offset : {h.blocks, h.column, h.begin, h.chunk, h.further_blocks})
+  if (h.panels != two_four_panels(h.rows) || h.k_tiles != two_four_k_tiles(h.cols) ||
+      h.row_tiles != two_four_row_tiles(h.rows))
+    return fmt::format("{} panels of {} tiles in {} row tiles do not cover {}x{}", h.panels, h.k_tiles,
+                       h.row_tiles, h.rows, h.cols);
+  for (const std::uint64_t offset : {h.tiles, h.column, h.begin, h.chunk, h.further_tiles})
     if (offset < sizeof(TwoFourOverflowHeader)) return "an array overlaps the header";
-  const auto tiles = static_cast<std::uint64_t>(h.tiles), chunks = static_cast<std::uint64_t>(h.chunks),
-             further = static_cast<std::uint64_t>(h.further);
+  const auto row_tiles = static_cast<std::uint64_t>(h.row_tiles),
+             chunks = static_cast<std::uint64_t>(h.chunks), further = static_cast<std::uint64_t>(h.further);
   if (!array_fits(blob, h.column, chunks, 4 * lifted_chunk_cols) ||
-      !array_fits(blob, h.begin, tiles + 1, 4) || !array_fits(blob, h.chunk, further, 8) ||
-      !array_fits(blob, h.further_blocks, further, lifted_block_bytes))
+      !array_fits(blob, h.begin, row_tiles + 1, 4) || !array_fits(blob, h.chunk, further, 4) ||
+      !array_fits(blob, h.further_tiles, further, lifted_pair_bytes))
     return "an array leaves the blob or is not aligned to 128 bytes";
-  if (std::string error = TwoFourBlocks{blob, h.panels, h.k_blocks, h.blocks}.check(h.rows, h.cols);
+  if (std::string error = TwoFourTiles{blob, h.panels, h.k_tiles, h.tiles}.check(h.rows, h.cols);
       !error.empty())
     return error;
   for (std::uint64_t i = 0; i < chunks * lifted_chunk_cols; ++i)
     if (const auto column = element<std::uint32_t>(blob, h.column, i);
         column >= static_cast<std::uint32_t>(h.cols))
       return fmt::format("chunk {} gathers column {} of {}", i / lifted_chunk_cols, column, h.cols);
-  for (std::uint64_t i = 0; i < 2 * further; ++i)
+  for (std::uint64_t i = 0; i < further; ++i)
     if (const auto chunk = element<std::uint32_t>(blob, h.chunk, i); chunk >= chunks)
-      return fmt::format("further block {} multiplies chunk {} of {}", i / 2, chunk, chunks);
+      return fmt::format("further pair {} multiplies chunk {} of {}", i, chunk, chunks);
   const Lifted lifted{blob, h};
-  if (std::string error = lifted.blocks().check(std::int64_t{h.further} * lifted_tile_rows, two_four_cols);
+  if (std::string error = lifted.tiles().check(std::int64_t{h.further} * lifted_tile_rows, two_four_cols);
       !error.empty())
-    return "further blocks: " + error;
-  if (lifted.begin(0) != 0 || lifted.begin(h.tiles) != further)
-    return "its tiles do not hold its further blocks";
-  for (std::int64_t tile = 0; tile < h.tiles; ++tile) {
-    if (lifted.begin(tile + 1) < lifted.begin(tile) || lifted.begin(tile + 1) > further)
-      return fmt::format("tile {} ends before it begins", tile);
-    if (std::string error = check_weights(lifted, tile); !error.empty()) return error;
+    return "further tiles: " + error;
+  if (lifted.begin(0) != 0 || lifted.begin(h.row_tiles) != further)
+    return "its row tiles do not hold its further tiles";
+  for (std::int64_t row_tile = 0; row_tile < h.row_tiles; ++row_tile) {
+    if (lifted.begin(row_tile + 1) < lifted.begin(row_tile) || lifted.begin(row_tile + 1) > further)
+      return fmt::format("row tile {} ends before it begins", row_tile);
+    if (std::string error = check_weights(lifted, row_tile); !error.empty()) return error;
   }
   return {};
 }
 
 void decode_two_four_overflow(std::span<const std::byte> blob, const Visitor& visit) {
   const auto h = read_header<TwoFourOverflowHeader>(blob);
-  TwoFourBlocks{blob, h.panels, h.k_blocks, h.blocks}.for_each_value(visit);
-  for (std::int64_t tile = 0; tile < h.tiles; ++tile) Lifted{blob, h}.for_each_value(tile, visit);
+  TwoFourTiles{blob, h.panels, h.k_tiles, h.tiles}.for_each_value(visit);
+  for (std::int64_t row_tile = 0; row_tile < h.row_tiles; ++row_tile)
+    Lifted{blob, h}.for_each_value(row_tile, visit);
 }
 
 }  // namespace cross::formats::gpu

@@ -1,4 +1,4 @@
-// What the packers of 2:4 formats share: a group of four columns as two slots, and a block of groups.
+// What the packers of 2:4 formats share: a group of four columns as two slots, and a tile of groups.
 #pragma once
 
 #include <array>
@@ -53,16 +53,16 @@ inline std::array<std::uint16_t, 4> group_bits(const MatrixView& weight, DType d
   return bits;
 }
 
-/// Writes a block of 32 rows and 128 columns. @param bits_of  (row, group of the block) → its four columns
+/// Writes a tile of 64 rows and 64 columns. @param bits_of  (row, group of the tile) → its four columns
 /// @return the kept weights, also those beyond two of a group, which are not stored
 template <class BitsOf>
-std::int64_t write_two_four_block(std::byte* block, BitsOf bits_of) {
+std::int64_t write_two_four_tile(std::byte* tile, BitsOf bits_of) {
   using namespace formats::gpu;
   std::array<std::uint16_t, two_four_metadata_at / 2> values{};
-  std::array<std::uint32_t, 32 * two_four_steps> metadata{};
+  std::array<std::uint32_t, (two_four_tile_bytes - two_four_metadata_at) / 4> metadata{};
   std::int64_t kept = 0;
   for (int row = 0; row < two_four_rows; ++row)
-    for (int g = 0; g < two_four_cols / 4; ++g) {
+    for (int g = 0; g < two_four_groups; ++g) {
       const TwoFourGroup group = choose_slots(bits_of(row, g));
       const auto at = static_cast<std::size_t>(two_four_value_index(row, g));
       values[at] = group.value[0];
@@ -71,8 +71,8 @@ std::int64_t write_two_four_block(std::byte* block, BitsOf bits_of) {
                                                                          << two_four_shift(row, g);
       kept += group.kept;
     }
-  std::memcpy(block, values.data(), two_four_metadata_at);
-  std::memcpy(block + two_four_metadata_at, metadata.data(), sizeof metadata);
+  std::memcpy(tile, values.data(), two_four_metadata_at);
+  std::memcpy(tile + two_four_metadata_at, metadata.data(), sizeof metadata);
   return kept;
 }
 

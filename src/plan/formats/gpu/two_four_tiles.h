@@ -1,4 +1,4 @@
-// Reading the blocks of 2:4 formats, for checks and decoders.
+// Reading the tiles of 2:4 formats, for checks and decoders.
 #pragma once
 
 #include <cstddef>
@@ -11,42 +11,42 @@
 
 namespace cross::formats::gpu {
 
-/// Panels of 32 rows of blocks of 128 columns, one behind the other.
-struct TwoFourBlocks {
+/// Panels of 64 rows of tiles of 64 columns, one behind the other.
+struct TwoFourTiles {
   std::span<const std::byte> blob;
-  std::int64_t panels, k_blocks;
+  std::int64_t panels, k_tiles;
   std::uint64_t offset;
 
-  std::uint64_t at(std::int64_t panel, std::int64_t k_block) const {
-    return offset + static_cast<std::uint64_t>(panel * k_blocks + k_block) * two_four_block_bytes;
+  std::uint64_t at(std::int64_t panel, std::int64_t k_tile) const {
+    return offset + static_cast<std::uint64_t>(panel * k_tiles + k_tile) * two_four_tile_bytes;
   }
   /// Calls f(column of the group, bits) for both slots of a group, zeros included.
   template <class F>
-  void for_each_slot(std::int64_t panel, std::int64_t k_block, int row, int group, F f) const {
-    const std::uint64_t block = at(panel, k_block);
-    const auto word = element<std::uint32_t>(blob, block + two_four_metadata_at,
+  void for_each_slot(std::int64_t panel, std::int64_t k_tile, int row, int group, F f) const {
+    const std::uint64_t tile = at(panel, k_tile);
+    const auto word = element<std::uint32_t>(blob, tile + two_four_metadata_at,
                                              static_cast<std::uint64_t>(two_four_word_index(row, group)));
     for (int slot = 0; slot < 2; ++slot)
       f(static_cast<int>(word >> (two_four_shift(row, group) + 2 * slot) & 3u),
-        element<std::uint16_t>(blob, block,
+        element<std::uint16_t>(blob, tile,
                                static_cast<std::uint64_t>(two_four_value_index(row, group) + slot)));
   }
-  /// Calls f(row, col, bits) for every nonzero value of a block, filling included.
+  /// Calls f(row, col, bits) for every nonzero value of a tile, filling included.
   template <class F>
-  void for_each_value(std::int64_t panel, std::int64_t k_block, F f) const {
+  void for_each_value(std::int64_t panel, std::int64_t k_tile, F f) const {
     for (int row = 0; row < two_four_rows; ++row)
-      for (int group = 0; group < two_four_cols / 4; ++group)
-        for_each_slot(panel, k_block, row, group, [&](int column, std::uint16_t bits) {
-          if (bits != 0) f(panel * two_four_rows + row, k_block * two_four_cols + 4 * group + column, bits);
+      for (int group = 0; group < two_four_groups; ++group)
+        for_each_slot(panel, k_tile, row, group, [&](int column, std::uint16_t bits) {
+          if (bits != 0) f(panel * two_four_rows + row, k_tile * two_four_cols + 4 * group + column, bits);
         });
   }
-  /// The same of all blocks.
+  /// The same of all tiles.
   template <class F>
   void for_each_value(F f) const {
     for (std::int64_t panel = 0; panel < panels; ++panel)
-      for (std::int64_t k_block = 0; k_block < k_blocks; ++k_block) for_each_value(panel, k_block, f);
+      for (std::int64_t k_tile = 0; k_tile < k_tiles; ++k_tile) for_each_value(panel, k_tile, f);
   }
-  /// Empty if the blocks lie in the blob, their columns ascend and every weight lies in rows x cols.
+  /// Empty if the tiles lie in the blob, their columns ascend and every weight lies in rows x cols.
   std::string check(std::int64_t rows, std::int64_t cols) const;
 };
 
