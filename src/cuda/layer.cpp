@@ -78,6 +78,8 @@ void Layer::upload(const Packing& packing, int copies) {
           {stored.head, stored.buffer.data() + stride * static_cast<std::size_t>(copy), dtype_});
   }
   if (!stored.dense) {
+    if (stored.kernel->prefill.launch != nullptr)
+      zeroed_bytes_ = std::max(zeroed_bytes_, kernels::cuda::counter_bytes);
     const auto most = stored.kernel->max_tokens;
     stored.runs.assign(static_cast<std::size_t>(most) + 1, false);
     for (std::int64_t tokens = 1; tokens <= most; ++tokens) {
@@ -191,6 +193,7 @@ void Layer::run_packed(const Route& way, const RunArgs& args, const LayerWorkspa
   gpu.bias = adds_bias(args) ? reinterpret_cast<const float*>(bias_.data()) : nullptr;
   gpu.activation = args.activation;
   gpu.workspace = way.prefill ? workspace.scratch : workspace.zeroed;
+  gpu.counters = reinterpret_cast<std::uint32_t*>(workspace.zeroed);
   gpu.stream = stream;
   // Portable kernels do not wait for their predecessor themselves: the launch has to.
   gpu.overlap = args.overlap && way.stored->kernel->arch != "sm80";

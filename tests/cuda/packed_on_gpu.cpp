@@ -71,6 +71,7 @@ std::optional<Halves> run_kernel(const GpuKernel& kernel, const PackedMatrix& ma
   const auto y_bytes = static_cast<std::size_t>(tokens * rows) * 2;
   const std::size_t scratch = kernel.workspace(matrix, tokens);
   const GuardedGpuBuffer x_on_gpu(x_bytes, 0), y(y_bytes, 0xff), workspace(scratch, 0xff);
+  const GuardedGpuBuffer separate_counters(counter_bytes, 0);
   const GuardedGpuBuffer bias(4 * options.epilogue.bias.size(), 0);
   const Halves* residual = options.epilogue.residual;
   const GuardedGpuBuffer residual_on_gpu(residual != nullptr ? y_bytes : 0, 0);
@@ -86,6 +87,7 @@ std::optional<Halves> run_kernel(const GpuKernel& kernel, const PackedMatrix& ma
   args.activation = options.epilogue.activation;
   args.tokens = tokens;
   args.workspace = workspace.data();
+  args.counters = reinterpret_cast<std::uint32_t*>(separate_counters.data());
   args.stream = stream.get();
   args.overlap = options.overlap;
   std::optional<std::vector<std::byte>> first;
@@ -114,6 +116,9 @@ std::optional<Halves> run_kernel(const GpuKernel& kernel, const PackedMatrix& ma
   const auto after = workspace.download();
   EXPECT_TRUE(std::equal(counters.begin(), counters.end(), after.begin()))
       << "counters are not zero after a run";
+  EXPECT_EQ(separate_counters.damage(), "") << "around the counters";
+  EXPECT_TRUE(separate_counters.download() == std::vector<std::byte>(counter_bytes))
+      << "a prefill product's counters are not zero after a run";
   Halves result(x.dtype, tokens, rows);
   std::memcpy(result.bits.data(), first->data(), y_bytes);
   return result;

@@ -79,12 +79,34 @@ TEST_P(Prefill, OddShapesAllDensities) {
     }
 }
 
-/// A few tiles more than the SMs of today's GPUs: these share K, in a launch of their own.
-TEST_P(Prefill, TilesBeyondARoundOfTheGpu) {
-  constexpr std::int64_t rows = 67 * 128, cols = 520, tokens = 512;
-  const Halves weight = random_weight(format(), 20, dtype(), rows, cols, 0.3);
+/// On a GPU of 132 SMs: a few tiles more than it takes at a time, many, and fewer than a half; K is cut
+/// within tiles, into parts of several clusters, in the middle of tiles that end within rows and tokens.
+TEST_P(Prefill, TilesThatDoNotFillTheGpu) {
+  struct Shape {
+    std::int64_t rows, cols, tokens;
+  };
+  constexpr Shape shapes[] = {{67 * 128, 264, 512}, {67 * 128, 1500, 140}, {2500, 2000, 130},
+                              {2050, 4100, 60},     {520, 9000, 300},      {130, 12000, 7}};
+  std::uint64_t seed = 20;
+  for (const Shape& shape : shapes) {
+    SCOPED_TRACE(::testing::Message()
+                 << shape.rows << "x" << shape.cols << ", " << shape.tokens << " tokens");
+    const Halves weight = random_weight(format(), ++seed, dtype(), shape.rows, shape.cols, 0.3);
+    const PackedOnGpu packed(weight, format(), 64);
+    const Halves x = random_halves(seed, dtype(), shape.tokens, shape.cols, 1);
+    ASSERT_NO_FATAL_FAILURE(check(weight, packed, x, exact_product(weight, x), shape.tokens));
+  }
+}
+
+/// Outputs that are NaN until they are summed up again, in tiles whose K is cut.
+TEST_P(Prefill, InfAndNanWhereKIsCut) {
+  constexpr std::int64_t rows = 2500, cols = 2000, tokens = 130;
+  Halves weight = random_weight(format(), 50, dtype(), rows, cols, 0.3);
+  for (std::int64_t r = 0; r < rows; ++r) weight.at(r, 77) = weight.at(r, 1777) = 0;
   const PackedOnGpu packed(weight, format(), 64);
-  const Halves x = random_halves(21, dtype(), tokens, cols, 1);
+  Halves x = random_halves(51, dtype(), tokens, cols, 1);
+  for (std::int64_t t = 0; t < x.rows; t += 3) x.set(t, t % 2 == 0 ? 77 : 1777, t % 4 == 0 ? INFINITY : NAN);
+  x.set(1, 1999, -INFINITY);
   ASSERT_NO_FATAL_FAILURE(check(weight, packed, x, exact_product(weight, x), tokens));
 }
 

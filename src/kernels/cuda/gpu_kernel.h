@@ -40,7 +40,8 @@ struct GpuArgs {
   const void* residual = nullptr;  ///< [tokens, rows], or nullptr
   Activation activation = Activation::none;
   std::int64_t tokens = 0;
-  std::byte* workspace = nullptr;  ///< `workspace` bytes, 256-byte aligned: counters (zero), then scratch
+  std::byte* workspace = nullptr;     ///< `workspace` bytes, 256-byte aligned: counters (zero), then scratch
+  std::uint32_t* counters = nullptr;  ///< of a GpuPrefill: counter_bytes, zero before and after
   void* stream = nullptr;
   bool overlap = false;  ///< launch with programmatic dependent launch: the caller chains CROSS kernels only
   /// cross_panels: [workers][worker_stamps], zeroed, for those who measure its balance; or nullptr.
@@ -52,7 +53,7 @@ struct GpuPrefill {
   std::int64_t max_tokens = 0;
   /// Why it cannot run the matrix at `tokens` on a GPU with `shared_bytes` per block; empty if it can.
   std::string (*refuses)(const PackedMatrix&, std::int64_t tokens, std::size_t shared_bytes) = nullptr;
-  /// Bytes of scratch, any contents, no counters. It stands in GpuArgs::workspace.
+  /// Bytes of scratch, any contents. It stands in GpuArgs::workspace, without counters: GpuArgs::counters.
   std::size_t (*scratch)(const PackedMatrix&, std::int64_t tokens) = nullptr;
   /// Enqueues; neither allocates nor synchronises. Returns a cudaError_t.
   int (*launch)(const PackedMatrix&, const GpuArgs&) = nullptr;

@@ -5,8 +5,7 @@
 
 namespace cross::kernels::cuda {
 
-/// The row of such a format. At few tokens the workspace begins with counters, which the product leaves
-/// alone.
+/// The row of such a format. At few tokens the workspace begins with the counters.
 template <auto refuses, auto scratch, auto launch>
 GpuKernel prefill_at_any_tokens(Format format, std::int64_t few_tokens, std::int64_t many_tokens) {
   const auto workspace = [](const PackedMatrix& matrix, std::int64_t tokens) -> std::size_t {
@@ -15,7 +14,10 @@ GpuKernel prefill_at_any_tokens(Format format, std::int64_t few_tokens, std::int
   };
   const auto launch_after_counters = [](const PackedMatrix& matrix, const GpuArgs& args) {
     GpuArgs moved = args;
-    if (args.workspace != nullptr) moved.workspace = args.workspace + counter_bytes;
+    if (args.workspace != nullptr) {
+      moved.counters = reinterpret_cast<std::uint32_t*>(args.workspace);
+      moved.workspace = args.workspace + counter_bytes;
+    }
     return launch(matrix, moved);
   };
   return {format,     "sm90",

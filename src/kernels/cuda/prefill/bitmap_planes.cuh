@@ -10,20 +10,17 @@
 namespace cross::kernels::cuda {
 
 /// Two warp groups leave their schedulers idle while they wait for what they expand. Three or four do not,
-/// but have registers for 128 tokens only, so that each weight is expanded for fewer products: they win up to
-/// 128 tokens.
+/// but have registers for 128 or 64 tokens only, so that each weight is expanded for fewer products: they win
+/// up to 128 tokens.
 template <class F>
 void for_each_tile_of(BitmapPlanesSource, F f) {
   f(PrefillTile<2, 256, 1>{});
   f(PrefillTile<2, 256, 2>{});
   f(PrefillTile<2, 128, 1>{});
   f(PrefillTile<2, 128, 2>{});
-  f(PrefillTile<2, 128, 4>{});
   f(PrefillTile<3, 128, 1>{});
   f(PrefillTile<3, 128, 2>{});
-  f(PrefillTile<3, 128, 4>{});
-  f(PrefillTile<4, 128, 2>{});
-  f(PrefillTile<4, 128, 4>{});
+  f(PrefillTile<4, 64, 1>{});
 }
 
 inline PrefillShape bitmap_prefill_shape(const formats::gpu::BitmapPlanesHeader& header,
@@ -61,18 +58,22 @@ inline std::string bitmap_prefill_refuses(const PackedMatrix& matrix, std::int64
   return cut.clusters > 0 ? std::string() : "its rings do not fit into shared memory";
 }
 
+/// Padded x, then sums.
 inline std::size_t bitmap_prefill_scratch(const PackedMatrix& matrix, std::int64_t tokens) {
-  return padded_bytes(tokens, formats::gpu::read_header<formats::gpu::BitmapPlanesHeader>(matrix.host).cols);
+  const auto header = formats::gpu::read_header<formats::gpu::BitmapPlanesHeader>(matrix.host);
+  return parts_at(tokens, header.cols) +
+         best_prefill_cut<__nv_bfloat16, BitmapPlanesSource>(bitmap_prefill_shape(header, tokens)).part_bytes;
 }
 
 template <class T>
 int bitmap_prefill_launch_typed(const PackedMatrix& matrix, GpuArgs args) {
   const auto header = formats::gpu::read_header<formats::gpu::BitmapPlanesHeader>(matrix.host);
   PrefillShape shape = bitmap_prefill_shape(header, args.tokens);
+  std::byte* parts = args.workspace + parts_at(args.tokens, shape.cols);
   if (const int error = pad_activations(args, shape); error != cudaSuccess) return error;
   return launch_prefill<T, BitmapPlanesSource>(shape, bitmap_prefill_source(matrix, header, shape),
                                                best_prefill_cut<T, BitmapPlanesSource>(shape), args,
-                                               matrix.dtype);
+                                               matrix.dtype, PrefillPart::all, parts);
 }
 
 inline int bitmap_prefill_launch(const PackedMatrix& matrix, const GpuArgs& args) {

@@ -27,6 +27,7 @@ inline PrefillShape block_tiles_shape(const formats::gpu::BlockTilesHeader& head
   shape.block_cols = BlockTilesSource::block_cols;
   shape.place_bytes = formats::gpu::block_tiles_block_bytes;
   shape.shares_x = false;
+  shape.shares_tiles = false;
   return shape;
 }
 

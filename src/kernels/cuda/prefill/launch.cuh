@@ -24,6 +24,8 @@ struct PrefillShape {
   /// Copy X to pairs of CTAs, which then work in step on neighbouring row tiles: where X comes too slowly.
   /// All row tiles must read the same columns in the same order.
   bool shares_x = true;
+  /// Clusters may share the K of tiles. Not where these differ in length: longest first, they balance.
+  bool shares_tiles = true;
   /// What a step of 16 columns takes besides its products, in clocks of a warp group: fitted on an H100.
   double step_clocks = 60;
   /// And for its products of a token, of two warp groups.
@@ -40,13 +42,13 @@ struct PrefillCut {
   std::size_t shared = 0;
   int row_tiles = 0, token_tiles = 0;
   int clusters = 0;  ///< of the grid
-  /// What does not fill a last round of the GPU is left to a second launch, whose CTAs share the K of these
-  /// tiles and begin wherever the first launch leaves an SM: its PrefillTile::splits, or 0.
-  int tail_splits = 0;
+  /// Of tiles(), what fills rounds of the GPU. Of the others clusters get equal shares of K, or they are left
+  /// to a second launch, whose CTAs share their K and begin wherever the first launch leaves an SM.
+  int whole_tiles = 0;
+  int tail_splits = 0;  ///< the second launch's PrefillTile::splits, or 0
   double clocks = 0;
+  std::size_t part_bytes = 0;  ///< of scratch, for the sums that clusters leave for others
   int tiles() const { return row_tiles * token_tiles; }
-  /// Of these the first launch works on.
-  int whole_tiles() const { return tail_splits > 0 ? tiles() / clusters * clusters : tiles(); }
 };
 
 /// Rings for a tile in `room` bytes of shared memory; x_places is 0 where they do not fit. X needs depth for
@@ -69,19 +71,48 @@ void choose_rings(Tile, PrefillCut& cut, const PrefillShape& shape, std::size_t 
   }
 }
 
-/// Clocks of a cut: waves of tiles, each its share of K, what surrounds a tile, and sums exchanged. Products
-/// of a step take Tile::tokens / 2 clocks a warp group and overlap in part with what else the step needs. It
-/// must only tell cuts apart.
+/// Clocks of a cluster's `blocks` of K.
 template <class Tile>
-double clocks_of(const PrefillCut& cut, int tiles, const PrefillShape& shape) {
-  const int waves = (tiles + cut.clusters - 1) / cut.clusters;
-  const double steps = (shape.blocks + Tile::splits - 1) / Tile::splits * (shape.block_cols / 16.0);
+double clocks_of_blocks(const PrefillShape& shape, int blocks) {
   constexpr int groups = Tile::groups * Tile::ctas;  // of an SM
   const double step = std::max(shape.step_clocks + shape.token_clocks * Tile::tokens * groups / 2,
                                groups * (shape.expand_clocks + 0.345 * Tile::tokens));
+  return (blocks + Tile::splits - 1) / Tile::splits * (shape.block_cols / 16.0) * step;
+}
+template <class Tile>
+double clocks_of_outputs() {
   const double exchange =
       Tile::splits > 1 ? Tile::exchange_rounds * (1000.0 + Tile::exchange_bytes / 32.0) : 0.0;
-  return waves * (steps * step + 2000.0 + 12.0 * Tile::tokens + exchange);
+  return 2000.0 + 12.0 * Tile::tokens + exchange;
+}
+
+/// Clocks of `tiles` tiles of a cut: rounds of them, each its part of K, what surrounds it, and sums
+/// exchanged. A step takes as long as it takes one warp group, from weights to products, or as all of an SM
+/// keep its schedulers busy. It must only tell cuts apart.
+template <class Tile>
+double clocks_of(const PrefillCut& cut, int tiles, const PrefillShape& shape) {
+  const int waves = (tiles + cut.clusters - 1) / cut.clusters;
+  return waves * (clocks_of_blocks<Tile>(shape, shape.blocks) + clocks_of_outputs<Tile>());
+}
+
+/// Clocks of a cut whose last tiles are dealt by blocks. Fitted on an H200, where the least of all is within
+/// 1 % of the fastest for bitmap_planes (four matrices, 64 to 512 tokens).
+template <class Tile>
+double clocks_of_shares(const PrefillCut& cut, const PrefillShape& shape) {
+  constexpr double announced = 2000, bytes_a_clock = 48;
+  const auto units = static_cast<std::int64_t>(cut.tiles() - cut.whole_tiles) * shape.blocks;
+  const auto share = static_cast<int>((units + cut.clusters - 1) / cut.clusters);
+  const int outputs = std::max(1, (share - 1) / shape.blocks);  // between pieces, and behind the last
+  const int parts = (shape.blocks + share - 1) / share;         // of a tile, besides the first
+  return clocks_of<Tile>(cut, cut.whole_tiles, shape) + clocks_of_blocks<Tile>(shape, share) +
+         outputs * clocks_of_outputs<Tile>() + announced + (1 + parts) * Tile::part_bytes / bytes_a_clock;
+}
+
+/// Clusters come as GPCs have room for them: on an H100 of 132 SMs all pairs fit and 30 fours, not 33.
+template <class Tile>
+int most_prefill_clusters(int sharers) {
+  const int size = sharers * Tile::splits, ctas = device_limits().sms * Tile::ctas;
+  return size <= 2 ? ctas / size : std::max(1, ctas / size * 10 / 11);
 }
 
 template <class T, class Source, class Tile>
@@ -94,26 +125,31 @@ PrefillCut cut_for(const PrefillShape& shape, int sharers) {
   cut.sharers = sharers;
   cut.row_tiles = (row_tiles + sharers - 1) / sharers;
   cut.token_tiles = static_cast<int>((shape.tokens + Tile::tokens - 1) / Tile::tokens);
-  const DeviceLimits& limits = device_limits();
   constexpr std::size_t reserved = 1024;  // of a CTA, by the system
-  choose_rings(Tile{}, cut, shape, (limits.shared_bytes + reserved) / Tile::ctas - reserved);
+  choose_rings(Tile{}, cut, shape, (device_limits().shared_bytes + reserved) / Tile::ctas - reserved);
   if (cut.x_places == 0 || shape.blocks < Tile::splits) return cut;
-  const int size = sharers * Tile::splits, ctas = limits.sms * Tile::ctas;
-  // Clusters come as GPCs have room for them: on an H100 of 132 SMs all pairs fit and 30 fours, not 33.
-  const int most = size <= 2 ? ctas / size : std::max(1, ctas / size * 10 / 11);
-  cut.clusters = std::min(most, cut.tiles());
+  cut.clusters = std::min(most_prefill_clusters<Tile>(sharers), cut.tiles());
+  cut.whole_tiles = cut.tiles();
   cut.clocks = clocks_of<Tile>(cut, cut.tiles(), shape);
   return cut;
 }
 
-/// Calls f with every tile that there are kernels for; sources may have tiles of their own.
-template <class Source, class F>
-void for_each_tile_of(Source, F f) {
-  f(PrefillTile<2, 256, 1>{});
-  f(PrefillTile<2, 256, 2>{});
-  f(PrefillTile<2, 128, 1>{});
-  f(PrefillTile<2, 128, 2>{});
-  f(PrefillTile<2, 128, 4>{});
+/// The same with equal shares of all but `rounds` rounds of tiles; no clusters where that cannot be.
+template <class Tile>
+PrefillCut shared_cut(PrefillCut cut, const PrefillShape& shape, int rounds) {
+  const int size = cut.sharers * Tile::splits;
+  constexpr int counters = counter_bytes / sizeof(std::uint32_t);
+  cut.clusters = std::min(most_prefill_clusters<Tile>(cut.sharers), counters / size);
+  cut.whole_tiles = rounds * cut.clusters;
+  const int shared = cut.tiles() - cut.whole_tiles;
+  if (rounds < 0 || shared <= 0 || shared > 2 * cut.clusters ||
+      std::int64_t{shared} * shape.blocks < cut.clusters) {
+    cut.clusters = 0;
+    return cut;
+  }
+  cut.part_bytes = static_cast<std::size_t>(cut.clusters * size) * Tile::part_bytes;
+  cut.clocks = clocks_of_shares<Tile>(cut, shape);
+  return cut;
 }
 
 /// Calls f with the tiles of `Whole`'s size whose K CTAs share.
@@ -125,6 +161,34 @@ void for_each_tail_of(F f) {
   });
 }
 
+/// Calls f with every cut of the product into one kind of tile.
+template <class T, class Source, class Tile, class F>
+void for_each_cut(const PrefillShape& shape, F f) {
+  for (const int sharers : {1, 2}) {
+    if (sharers == 2 && !(shape.shares_x && shape.panels > Tile::groups)) continue;
+    const PrefillCut cut = cut_for<T, Source, Tile>(shape, sharers);
+    if (cut.clusters == 0) continue;
+    f(cut);
+    const int rounds = cut.tiles() / cut.clusters;
+    if constexpr (Tile::deals_blocks) {
+      if (!shape.shares_tiles) continue;
+      f(shared_cut<Tile>(cut, shape, rounds));
+      f(shared_cut<Tile>(cut, shape, rounds - 1));
+    } else if (sharers == 1 && Tile::splits == 1 && cut.tiles() > rounds * cut.clusters) {
+      for_each_tail_of<Source, Tile>([&](auto split) {
+        const PrefillCut tail = cut_for<T, Source, decltype(split)>(shape, 1);
+        if (tail.clusters == 0) return;
+        PrefillCut with_tail = cut;
+        with_tail.tail_splits = tail.splits;
+        with_tail.whole_tiles = rounds * cut.clusters;
+        with_tail.clocks = clocks_of<Tile>(cut, with_tail.whole_tiles, shape) +
+                           clocks_of<decltype(split)>(tail, cut.tiles() - with_tail.whole_tiles, shape);
+        f(with_tail);
+      });
+    }
+  }
+}
+
 /// The cheapest cut. Where CTAs may share X they do, unless that takes more rounds of the GPU (fours of CTAs
 /// leave SMs idle); for equal rounds sharing is preferred.
 template <class T, class Source>
@@ -132,28 +196,30 @@ PrefillCut best_prefill_cut(const PrefillShape& shape) {
   constexpr double own_x = 1.1;  // times the clocks
   PrefillCut best;
   for_each_tile_of(Source{}, [&](auto tile) {
-    const bool can_share = shape.shares_x && shape.panels > decltype(tile)::groups;
-    for (const int sharers : {1, 2}) {
-      if (sharers == 2 && !can_share) continue;
-      PrefillCut cut = cut_for<T, Source, decltype(tile)>(shape, sharers);
-      if (sharers == 1 && can_share) cut.clocks *= own_x;
-      if (cut.clusters > 0 && (best.clusters == 0 || cut.clocks < best.clocks)) best = cut;
-      if (sharers == 2 || decltype(tile)::splits > 1 || cut.clusters == 0 || cut.tiles() <= cut.clusters)
-        continue;
-      for_each_tail_of<Source, decltype(tile)>([&](auto split) {
-        const PrefillCut tail = cut_for<T, Source, decltype(split)>(shape, 1);
-        if (tail.clusters == 0) return;
-        PrefillCut with_tail = cut;
-        with_tail.tail_splits = tail.splits;
-        const int whole = with_tail.whole_tiles();
-        with_tail.clocks = clocks_of<decltype(tile)>(cut, whole, shape) +
-                           clocks_of<decltype(split)>(tail, cut.tiles() - whole, shape);
-        if (can_share) with_tail.clocks *= own_x;
-        if (whole < cut.tiles() && with_tail.clocks < best.clocks) best = with_tail;
-      });
-    }
+    using Tile = decltype(tile);
+    for_each_cut<T, Source, Tile>(shape, [&](PrefillCut cut) {
+      if (cut.clusters == 0) return;
+      if (cut.sharers == 1 && shape.shares_x && shape.panels > Tile::groups) cut.clocks *= own_x;
+      if (best.clusters == 0 || cut.clocks < best.clocks) best = cut;
+    });
   });
   return best;
+}
+
+/// Rows of X as tensor copies need them: `args` and `shape` changed to a padded copy in scratch where they
+/// are not.
+inline int pad_activations(GpuArgs& args, PrefillShape& shape) {
+  if (shape.cols % tensor_row_unit == 0) return cudaSuccess;
+  const int error = enqueue_padded(args.x, args.workspace, args.tokens, shape.cols, args.stream);
+  args.x = args.workspace;
+  args.overlap = false;  // that kernel must have ended
+  shape.cols = padded_cols(shape.cols);
+  return error;
+}
+
+/// Where scratch for sums begins, behind a padded copy of X.
+inline std::size_t parts_at(std::int64_t tokens, std::int64_t cols) {
+  return (padded_bytes(tokens, cols) + 255) / 256 * 256;
 }
 
 /// The kernel of a tile; tiles with a loop of their own say which.
@@ -164,7 +230,7 @@ inline constexpr auto prefill_kernel_of = prefill_kernel<T, Source, Tile>;
 template <class T, class Source, class Tile>
 int launch_prefill_tiles(const PrefillShape& shape, const typename Source::Params& source,
                          const PrefillCut& cut, int first, int last, PrefillPart part, const GpuArgs& args,
-                         DType dtype) {
+                         DType dtype, std::byte* parts) {
   PrefillParams<T, Source> p;
   if (const int error =
           encode_tokens(p.x_map, args.x, dtype, args.tokens, shape.cols, Tile::tokens / cut.sharers);
@@ -182,6 +248,14 @@ int launch_prefill_tiles(const PrefillShape& shape, const typename Source::Param
   p.first = first;
   p.last = last;
   p.part = part;
+  p.whole_tiles = cut.whole_tiles;
+  p.whole_rounds = (cut.whole_tiles + cut.clusters - 1) / cut.clusters;
+  p.tile_units = std::max(shape.blocks, 1);
+  const std::int64_t units = cut.part_bytes > 0 ? std::int64_t{last - cut.whole_tiles} * shape.blocks : 0;
+  p.share_units = static_cast<std::int32_t>(units / cut.clusters);
+  p.longer_shares = static_cast<std::int32_t>(units % cut.clusters);
+  p.parts = parts;
+  p.arrivals = args.counters;
   p.sharers = cut.sharers;
   p.x_places = cut.x_places;
   p.w_places = cut.w_places;
@@ -193,43 +267,37 @@ int launch_prefill_tiles(const PrefillShape& shape, const typename Source::Param
         error != cudaSuccess)
       return error;
   const int cluster = cut.sharers * Tile::splits;
-  return launch_in_clusters(prefill_kernel_of<T, Source, Tile>,
-                            std::min(cut.clusters, last - first) * cluster, cluster, Tile::threads,
+  const int clusters = cut.part_bytes > 0 ? cut.clusters : std::min(cut.clusters, last - first);
+  return launch_in_clusters(prefill_kernel_of<T, Source, Tile>, clusters * cluster, cluster, Tile::threads,
                             cut.shared, args.stream,
                             args.overlap || part == PrefillPart::tail || part == PrefillPart::gathering, p);
 }
 
-/// Rows of X as tensor copies need them: `args` and `shape` changed to a padded copy in scratch where they
-/// are not.
-inline int pad_activations(GpuArgs& args, PrefillShape& shape) {
-  if (shape.cols % tensor_row_unit == 0) return cudaSuccess;
-  const int error = enqueue_padded(args.x, args.workspace, args.tokens, shape.cols, args.stream);
-  args.x = args.workspace;
-  args.overlap = false;  // that kernel must have ended
-  shape.cols = padded_cols(shape.cols);
-  return error;
-}
-
 /// Launches the cut that best_prefill_cut (or a tuner) chose.
 /// @param alone  what a launch of all tiles is
+/// @param parts  part_bytes of the cut, 256-byte aligned
 template <class T, class Source>
 int launch_prefill(const PrefillShape& shape, const typename Source::Params& source, const PrefillCut& cut,
-                   const GpuArgs& args, DType dtype, PrefillPart alone = PrefillPart::all) {
+                   const GpuArgs& args, DType dtype, PrefillPart alone = PrefillPart::all,
+                   std::byte* parts = nullptr) {
   int error = cudaErrorInvalidConfiguration;
   for_each_tile_of(Source{}, [&](auto tile) {
     using Tile = decltype(tile);
     if (cut.clusters == 0 || cut.groups != Tile::groups || cut.tokens != Tile::tokens ||
         cut.splits != Tile::splits)
       return;
-    const int whole = cut.whole_tiles(), tiles = cut.tiles();
-    const PrefillPart part = whole < tiles ? PrefillPart::before_tail : alone;
-    error = launch_prefill_tiles<T, Source, Tile>(shape, source, cut, 0, whole, part, args, dtype);
-    for_each_tail_of<Source, Tile>([&](auto split) {
-      using Split = decltype(split);
-      if (error == cudaSuccess && cut.tail_splits == Split::splits)
-        error = launch_prefill_tiles<T, Source, Split>(shape, source, cut_for<T, Source, Split>(shape, 1),
-                                                       whole, tiles, PrefillPart::tail, args, dtype);
-    });
+    const bool has_tail = cut.tail_splits > 0;
+    error = launch_prefill_tiles<T, Source, Tile>(
+        shape, source, cut, 0, has_tail ? cut.whole_tiles : cut.tiles(),
+        has_tail ? PrefillPart::before_tail : alone, args, dtype, parts);
+    if constexpr (!Tile::deals_blocks)
+      for_each_tail_of<Source, Tile>([&](auto split) {
+        using Split = decltype(split);
+        if (error == cudaSuccess && cut.tail_splits == Split::splits)
+          error = launch_prefill_tiles<T, Source, Split>(shape, source, cut_for<T, Source, Split>(shape, 1),
+                                                         cut.whole_tiles, cut.tiles(), PrefillPart::tail,
+                                                         args, dtype, nullptr);
+      });
   });
   return error;
 }

@@ -1,5 +1,5 @@
-// What a warp group does with the sums of an output tile: parts of K that other CTAs have, then bias,
-// activation and residual, then whole lines of y through shared memory.
+// What a warp group does with the sums of an output tile: parts of K that other CTAs of the cluster have,
+// then bias, activation and residual, then whole lines of y through shared memory.
 #pragma once
 
 #include <type_traits>

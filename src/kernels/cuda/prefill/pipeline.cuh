@@ -56,6 +56,30 @@ __device__ __forceinline__ bool phase_done(std::uint32_t barrier, std::uint32_t 
   return done != 0;
 }
 
+/// Waits until other CTAs have counted `counter` in memory up to `value`; what they wrote before is visible.
+__device__ __forceinline__ void wait_until_equal(const std::uint32_t* counter, std::uint32_t value) {
+#ifdef CROSS_BOUNDED_WAITS
+  long long tries = 0;
+#endif
+  for (;;) {
+    std::uint32_t now;
+    asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(now) : "l"(counter) : "memory");
+    if (now == value) return;
+#ifdef CROSS_BOUNDED_WAITS
+    if (++tries > 2000000) __trap();
+#endif
+  }
+}
+
+/// Between stores to memory and copies that read them, on either side.
+__device__ __forceinline__ void fence_async_proxy_of_memory() {
+  asm volatile("fence.proxy.async.global;" ::: "memory");
+}
+/// Counts `counter` in memory up; what was ordered before by a fence is visible to who waits for it.
+__device__ __forceinline__ void count_up(std::uint32_t* counter) {
+  asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(counter) : "memory");
+}
+
 /// Arrives at a barrier of any CTA in the cluster (`in_cta`).
 __device__ __forceinline__ void arrive_in_cluster(std::uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cluster.b64 _, [%0];" ::"r"(barrier) : "memory");

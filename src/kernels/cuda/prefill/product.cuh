@@ -6,11 +6,12 @@
 // A CTA has Tile::groups warp groups that multiply, a panel of 64 rows each, and one whose first two warps
 // bring X and packed weights through rings. CTAs of a cluster work on the same tokens of neighbouring row
 // tiles and copy every part of X to all of them, or on parts of one tile's K, whose sums they exchange at its
-// end. The grid is persistent. Every sum is added in an order that the launch alone decides: equal bits from
-// run to run.
+// end. The grid is persistent: whole tiles first, then equal shares of the K of those that do not fill a
+// round of the GPU. Every sum is added in an order that the launch alone decides: equal bits from run to run.
 #pragma once
 
 #include "kernels/cuda/prefill/outputs.cuh"
+#include "kernels/cuda/prefill/pieces.cuh"
 
 namespace cross::kernels::cuda {
 
@@ -32,6 +33,7 @@ struct PrefillMemory {
   __device__ std::uint32_t w_full(int place) const { return x_full(2 * prefill_most_places + place); }
   __device__ std::uint32_t w_empty(int place) const { return x_full(3 * prefill_most_places + place); }
   __device__ std::uint32_t sums() const { return x_full(4 * prefill_most_places); }
+  __device__ std::uint32_t left() const { return sums() + 2 * Tile::groups * 4 * 8; }
 };
 
 template <class T, class Source, class Tile>
@@ -46,23 +48,27 @@ class PrefillCta {
  public:
   __device__ PrefillCta(const PrefillParams<T, Source>& params, const Memory& memory, std::byte* shared)
       : p_(params), m_(memory), shared_(shared), lane_(static_cast<int>(threadIdx.x & 31)) {
-    const int rank = cluster_rank();
-    split_ = rank / p_.sharers;
-    share_ = rank - split_ * p_.sharers;
-    const int size = p_.sharers * Tile::splits;
+    rank_ = cluster_rank();
+    split_ = rank_ / p_.sharers;
+    sharer_ = rank_ - split_ * p_.sharers;
     released_ = in_cta(m_.x_empty(0), split_ * p_.sharers + (lane_ < p_.sharers ? lane_ : 0));
-    cluster_ = static_cast<int>(blockIdx.x) / size;
-    clusters_ = static_cast<int>(gridDim.x) / size;
   }
 
   __device__ void prepare() const {
     for (int place = 0; place < prefill_most_places; ++place) {
       barrier_init(m_.x_full(place), 1);
       barrier_init(m_.x_empty(place), p_.sharers * Tile::groups * 4);
+    }
+    barrier_init(m_.left(), Tile::groups * 4);
+    if constexpr (Tile::splits > 1) SumExchange<Tile>::prepare(m_.sums());
+    fence_barrier_init();
+  }
+
+  __device__ void prepare_weights() const {
+    for (int place = 0; place < prefill_most_places; ++place) {
       barrier_init(m_.w_full(place), Tile::groups * Source::copies);
       barrier_init(m_.w_empty(place), Tile::groups * 4);
     }
-    if constexpr (Tile::splits > 1) SumExchange<Tile>::prepare(m_.sums());
     fence_barrier_init();
   }
 
@@ -70,14 +76,15 @@ class PrefillCta {
   __device__ void bring_x() {
     prefetch_map(p_.x_map);
     const int part_tokens = Tile::tokens / p_.sharers;
-    const std::uint32_t part = static_cast<std::uint32_t>(share_) * (Tile::chunk_bytes / p_.sharers);
+    const std::uint32_t part = static_cast<std::uint32_t>(sharer_) * (Tile::chunk_bytes / p_.sharers);
     const auto ctas = static_cast<std::uint16_t>(((1 << p_.sharers) - 1) << (split_ * p_.sharers));
     RingPlace ring;
-    for (int round = 0, tile = tile_of(0); tile < p_.last; tile = tile_of(++round)) {
-      const PrefillTurn turn(p_, tile);
+    for (auto pieces = walk(); pieces.more(); pieces.next()) {
+      const PrefillPiece piece = pieces.piece();
+      const PrefillTurn turn(p_, piece.tile);
       const int row_tile = row_tile_of(turn);
-      const int token = turn.token_tile * Tile::tokens + share_ * part_tokens;
-      const auto [first, last] = range(row_tile);
+      const int token = turn.token_tile * Tile::tokens + sharer_ * part_tokens;
+      const auto [first, last] = range(row_tile, piece);
       for (int block = first; block < last; ++block) {
         const int column = Source::column(p_.source, row_tile, block);
 #pragma unroll
@@ -92,7 +99,17 @@ class PrefillCta {
             copy_box(to, p_.x_map, column + chunk * prefill_chunk_cols, token, full);
         }
       }
+      if (begins_cut_tile(piece)) bring_parts(pieces, ring);
     }
+  }
+
+  /// One lane tells the share that has the first unit of a tile that this CTA has left sums for it.
+  __device__ void announce_part() const {
+    const auto pieces = walk();
+    if (!pieces.leaves()) return;
+    wait_in_cluster(m_.left(), 0);
+    __threadfence();
+    count_up(p_.arrivals + cta(pieces.left_for()));
   }
 
   /// A lane brings one copy of every block of a panel.
@@ -100,11 +117,12 @@ class PrefillCta {
     const int group = lane_ / Source::copies, copy = lane_ % Source::copies;
     if (group >= Tile::groups) return;
     RingPlace ring;
-    for (int round = 0, tile = tile_of(0); tile < p_.last; tile = tile_of(++round)) {
-      const int row_tile = row_tile_of(PrefillTurn(p_, tile));
+    for (auto pieces = walk(); pieces.more(); pieces.next()) {
+      const PrefillPiece piece = pieces.piece();
+      const int row_tile = row_tile_of(PrefillTurn(p_, piece.tile));
       // Past the last panel the last one is multiplied again, for outputs that nobody stores.
       const int panel = min(row_tile * Tile::groups + group, p_.source.panels - 1);
-      const auto [first, last] = range(row_tile);
+      const auto [first, last] = range(row_tile, piece);
       typename Source::Feed feed(p_.source, panel, copy, first, last);
       for (int block = first; block < last; ++block, ring.next(p_.w_places)) {
         const std::byte* from;
@@ -121,17 +139,13 @@ class PrefillCta {
   /// A warp group multiplies a panel.
   __device__ void multiply() {
     const int group = static_cast<int>(threadIdx.x >> 7), warp = static_cast<int>(threadIdx.x >> 5 & 3);
-    SumExchange<Tile> exchange(m_.exchange, m_.sums(), group * 4 + warp, lane_, split_, p_.sharers,
-                               split_ * p_.sharers + share_);
+    SumExchange<Tile> exchange(m_.exchange, m_.sums(), group * 4 + warp, lane_, split_, p_.sharers, rank_);
     std::byte* staging = shared_ + (m_.staging - m_.x) + group * Tile::group_staging_bytes;
     RingPlace x, x_released, w;
     float sums[Tile::eights][4];
     typename Source::Operand a[buffers][batch] = {};
-    for (int round = 0, tile = tile_of(0); tile < p_.last; tile = tile_of(++round)) {
-      const PrefillTurn turn(p_, tile);
-      const int row_tile = row_tile_of(turn);
-      const std::int64_t panel = static_cast<std::int64_t>(row_tile) * Tile::groups + group;
-      const auto [first, last] = range(row_tile);
+    for (auto pieces = walk(); pieces.more(); pieces.next()) {
+      const auto [first, last] = range(row_tile_of(PrefillTurn(p_, pieces.piece().tile)), pieces.piece());
 #pragma unroll
       for (int e = 0; e < Tile::eights; ++e) sums[e][0] = sums[e][1] = sums[e][2] = sums[e][3] = 0.0f;
 #pragma unroll 1
@@ -150,13 +164,24 @@ class PrefillCta {
 #pragma unroll
       for (int e = 0; e < Tile::eights; ++e) hold_registers(sums[e]);
       while (x_released.place != x.place || x_released.parity != x.parity) release(x_released);
+      const PrefillPiece piece = pieces.piece();
+      const PrefillTurn turn(p_, piece.tile);
+      const std::int64_t panel = static_cast<std::int64_t>(row_tile_of(turn)) * Tile::groups + group;
       const std::int64_t token = static_cast<std::int64_t>(turn.token_tile) * Tile::tokens;
+      const auto finish = [&](float(&own)[Tile::own_eights][4], std::int64_t first_token) {
+        if (piece.first > 0) {
+          leave_part(own, pieces, group);
+        } else {
+          add_parts(own, pieces, x, group);
+          store_panel<T, Source, Tile>(p_, own, panel, first_token, staging, group);
+        }
+      };
       if constexpr (Tile::splits > 1) {
         float own[Tile::own_eights][4];
         exchange.add_up(sums, own);
-        store_panel<T, Source, Tile>(p_, own, panel, token + split_ * Tile::own_eights * 8, staging, group);
+        finish(own, token + split_ * Tile::own_eights * 8);
       } else {
-        store_panel<T, Source, Tile>(p_, sums, panel, token, staging, group);
+        finish(sums, token);
       }
     }
   }
@@ -165,20 +190,84 @@ class PrefillCta {
   struct Range {
     int first, last;
   };
-  /// Rounds go there and back, so that a CTA that had a long tile of a sorted list gets a short one.
-  __device__ __forceinline__ int tile_of(int round) const {
-    return p_.first + round * clusters_ + (round % 2 == 0 ? cluster_ : clusters_ - 1 - cluster_);
+  using Pieces = PrefillPieces<PrefillParams<T, Source>>;
+  __device__ __forceinline__ int size() const { return p_.sharers * Tile::splits; }  ///< of the cluster
+  __device__ __forceinline__ Pieces walk() const {
+    return Pieces(p_, static_cast<int>(blockIdx.x) / size(), static_cast<int>(gridDim.x) / size());
   }
   __device__ __forceinline__ int row_tile_of(const PrefillTurn& turn) const {
-    return Source::row_tile(p_.source, turn.row_tile * p_.sharers + share_);
+    return Source::row_tile(p_.source, turn.row_tile * p_.sharers + sharer_);
   }
-  /// This CTA's blocks of a row tile.
-  __device__ __forceinline__ Range range(int row_tile) const {
-    const int blocks = Source::blocks(p_.source, row_tile);
-    return {blocks * split_ / Tile::splits, blocks * (split_ + 1) / Tile::splits};
+  /// This CTA's blocks of a piece of a row tile. Tiles that differ in blocks are not cut.
+  __device__ __forceinline__ Range range(int row_tile, const PrefillPiece& piece) const {
+    const int last = piece.last == p_.tile_units ? Source::blocks(p_.source, row_tile) : piece.last;
+    const int count = last - piece.first;
+    return {piece.first + count * split_ / Tile::splits, piece.first + count * (split_ + 1) / Tile::splits};
   }
   __device__ __forceinline__ std::uint32_t place(int number, int group) const {
     return m_.w + static_cast<std::uint32_t>(number * Tile::groups + group) * p_.source.place_bytes;
+  }
+
+  /// Sums of a tile that several clusters share go through memory: the cluster with the tile's first unit
+  /// adds up all, in the order of K. Only the first piece of a share can be left, and parts are waited for in
+  /// its last only.
+  __device__ __forceinline__ bool begins_cut_tile(const PrefillPiece& piece) const {
+    return piece.first == 0 && piece.last < p_.tile_units;
+  }
+  /// The CTA of a share that has the same rows and tokens as this one.
+  __device__ __forceinline__ std::int64_t cta(int share) const { return share * size() + rank_; }
+  __device__ __forceinline__ void leave_part(const float (&sums)[Tile::own_eights][4], const Pieces& pieces,
+                                             int group) const {
+    float4* to = reinterpret_cast<float4*>(p_.parts + cta(pieces.share()) * Tile::part_bytes) +
+                 group * Tile::part_eights * 128 + (threadIdx.x & 127);
+#pragma unroll
+    for (int e = 0; e < Tile::own_eights; ++e)
+      __stcg(to + (e / Tile::part_eights * Tile::groups * Tile::part_eights + e % Tile::part_eights) * 128,
+             make_float4(sums[e][0], sums[e][1], sums[e][2], sums[e][3]));
+    fence_async_proxy_of_memory();  // copies will read them
+    __syncwarp();
+    if (lane_ == 0) arrive_here(m_.left());
+  }
+  /// The producer's side: parts come behind X, through its ring.
+  __device__ __forceinline__ void bring_parts(const Pieces& pieces, RingPlace& ring) const {
+    std::uint32_t parts = 0;
+    for (int share = pieces.share() + 1; pieces.shares_last_tile(share); ++share) ++parts;
+    std::uint32_t* arrivals = p_.arrivals + cta(pieces.share());
+    wait_until_equal(arrivals, parts);
+    *arrivals = 0;
+    fence_async_proxy_of_memory();
+    for (int share = pieces.share() + 1; pieces.shares_last_tile(share); ++share)
+      for (int round = 0; round < Tile::part_rounds; ++round, ring.next(p_.x_places)) {
+        const std::uint32_t full = m_.x_full(ring.place);
+        wait_in_cluster(m_.x_empty(ring.place), ring.parity ^ 1);
+        arrive_expecting(full, Tile::round_bytes);
+        copy_bytes(m_.x + static_cast<std::uint32_t>(ring.place) * Tile::chunk_bytes,
+                   p_.parts + cta(share) * Tile::part_bytes + round * Tile::round_bytes, Tile::round_bytes,
+                   full);
+      }
+  }
+  __device__ __forceinline__ void add_parts(float (&sums)[Tile::own_eights][4], const Pieces& pieces,
+                                            RingPlace x, int group) {
+    const std::uint32_t at =
+        m_.x + static_cast<std::uint32_t>(group * Tile::part_eights * 2048) + (threadIdx.x & 127) * 16;
+#pragma unroll 1
+    for (int share = pieces.share() + 1; pieces.shares_last_tile(share); ++share)
+#pragma unroll
+      for (int round = 0; round < Tile::part_rounds; ++round, x.next(p_.x_places)) {
+        wait_in_cluster(m_.x_full(x.place), x.parity);
+        const std::uint32_t from = at + static_cast<std::uint32_t>(x.place) * Tile::chunk_bytes;
+#pragma unroll
+        for (int e = 0; e < Tile::part_eights; ++e) {
+          const uint4 v = load_shared16(from + static_cast<std::uint32_t>(e * 2048));
+          float(&to)[4] = sums[round * Tile::part_eights + e];
+          to[0] += __uint_as_float(v.x);
+          to[1] += __uint_as_float(v.y);
+          to[2] += __uint_as_float(v.z);
+          to[3] += __uint_as_float(v.w);
+        }
+        RingPlace released = x;
+        release(released);
+      }
   }
 
   /// Batches b … of a block: the next ones are expanded while tensor cores work on those before.
@@ -239,7 +328,7 @@ class PrefillCta {
   const PrefillParams<T, Source>& p_;
   const Memory& m_;
   std::byte* shared_;
-  int lane_, split_, share_, cluster_, clusters_;
+  int lane_, rank_, split_, sharer_;
   std::uint32_t released_;  ///< where a lane says that the first place of X may be filled again
 };
 
@@ -249,29 +338,30 @@ __global__ void __launch_bounds__(Tile::threads, Tile::ctas)
   extern __shared__ __align__(1024) std::byte shared[];
   const PrefillMemory<T, Source, Tile> memory(p, shared);
   PrefillCta<T, Source, Tile> cta(p, memory, shared);
-  const bool waits = p.part == PrefillPart::all || p.part == PrefillPart::before_tail;
-  if (p.part != PrefillPart::before_tail) let_successor_start();
+  let_successor_start();
+  constexpr int producer = Tile::groups * 4;  // its first warp
   if (threadIdx.x == 0) cta.prepare();
+  if (threadIdx.x == (producer + 1) * 32) cta.prepare_weights();
   __syncwarp();
   cluster_arrive();
   cluster_wait();
-  if (threadIdx.x >= Tile::groups * 128) {
+  if (threadIdx.x >= producer * 32) {
     lower_registers<Tile::few_registers>();
-    const int warp = static_cast<int>(threadIdx.x >> 5) - Tile::groups * 4;
+    const int warp = static_cast<int>(threadIdx.x >> 5) - producer;
     if (warp == 0) {
-      if (waits) wait_for_predecessor();
-      if (p.part == PrefillPart::before_tail) let_successor_start();
+      wait_for_predecessor();
       if ((threadIdx.x & 31) == 0) cta.bring_x();
     } else if (warp == 1) {
       cta.bring_weights();
+    } else if (warp == 2) {
+      if ((threadIdx.x & 31) == 0) cta.announce_part();
     }
   } else {
     raise_registers<Tile::many_registers>();
-    if (waits) wait_for_predecessor();
+    wait_for_predecessor();
     cta.multiply();
   }
   wait_stores<0>();  // behind the branches: at the end of one of them ptxas would ignore its registers
-  if (!waits) wait_for_predecessor();
   // No CTA leaves while another may still copy into it or count at its barriers.
   __syncwarp();
   cluster_arrive();

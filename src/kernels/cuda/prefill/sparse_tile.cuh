@@ -10,6 +10,7 @@ namespace cross::kernels::cuda {
 template <int groups_, int tokens_, int splits_>
 struct SparseTile : PrefillTile<groups_, tokens_, splits_> {
   using Base = PrefillTile<groups_, tokens_, splits_>;
+  static constexpr bool deals_blocks = false;
   static constexpr std::uint32_t brought_bytes =
       Base::chunk_bytes + groups_ * formats::gpu::two_four_tile_bytes;
   static constexpr std::uint32_t place_bytes = (brought_bytes + 1023) / 1024 * 1024;

@@ -21,6 +21,13 @@ constexpr int prefill_exchanged_eights(int groups, int own_eights, int splits, i
   return eights;
 }
 
+/// Eights of tokens of which all groups' sums fit where `most` do: a power of two.
+constexpr int prefill_part_eights(int most, int own_eights) {
+  int eights = own_eights;
+  while (eights > most) eights /= 2;
+  return eights;
+}
+
 /// @tparam groups  warp groups that multiply, a panel each
 /// @tparam tokens  of an output tile
 /// @tparam splits  CTAs of a cluster that share a tile's K; each adds up `tokens / splits` of its tokens
@@ -28,6 +35,8 @@ template <int groups_, int tokens_, int splits_>
 struct PrefillTile {
   static constexpr int groups = groups_, tokens = tokens_, splits = splits_;
   static constexpr int rows = groups * prefill_panel_rows;
+  /// Whether tiles that do not fill a round are dealt by blocks of K; else they have a launch of their own.
+  static constexpr bool deals_blocks = true;
   static constexpr int eights = tokens / 8;
   static constexpr int own_eights = eights / splits;
   static constexpr int threads = (groups + 1) * 128;
@@ -49,8 +58,15 @@ struct PrefillTile {
   static constexpr int exchanged_eights = prefill_exchanged_eights(groups, own_eights, splits);
   static constexpr int exchange_rounds = own_eights / exchanged_eights;
   static constexpr std::uint32_t exchange_bytes = (splits - 1) * groups * 4 * exchanged_eights * 512;
-  /// Barriers: full and empty of both rings; of the exchange, one of each a warp.
-  static constexpr int barriers = 4 * prefill_most_places + 2 * groups * 4;
+  /// Sums that a CTA leaves in memory for another: [part_rounds][groups][part_eights][128 threads] float4. A
+  /// round comes through a place of X.
+  static constexpr int part_eights = prefill_part_eights(chunk_bytes / (groups * 2048), own_eights);
+  static constexpr int part_rounds = own_eights / part_eights;
+  static constexpr std::uint32_t round_bytes = groups * part_eights * 2048;
+  static constexpr std::uint32_t part_bytes = part_rounds * round_bytes;
+  /// Barriers: full and empty of both rings; of the exchange, one of each a warp; one for sums left in
+  /// memory.
+  static constexpr int barriers = 4 * prefill_most_places + 2 * groups * 4 + 1;
 };
 
 /// Which part of the tiles a launch has. A tail may run beside the launch before it: that one lets it start
@@ -71,8 +87,14 @@ struct PrefillParams {
   std::int32_t token_tiles;
   std::int32_t first, last;  ///< the tiles of this launch, in the order of the turns
   PrefillPart part;
-  std::int32_t band;     ///< token tiles that are worked on side by side
-  std::int32_t sharers;  ///< CTAs of a cluster that share tokens and split: X is copied to all of them
+  std::int32_t whole_tiles;                 ///< those before are not cut across clusters
+  std::int32_t whole_rounds;                ///< of clusters that these are
+  std::int32_t tile_units;                  ///< into which a tile after these is cut
+  std::int32_t share_units, longer_shares;  ///< units of a cluster; the first shares have one more
+  std::byte* parts;                         ///< sums that CTAs leave for others, Tile::part_bytes each
+  std::uint32_t* arrivals;  ///< [CTAs]: how many have left theirs for this one; zero before and after
+  std::int32_t band;        ///< token tiles that are worked on side by side
+  std::int32_t sharers;     ///< CTAs of a cluster that share tokens and split: X is copied to all of them
   std::int32_t x_places, w_places;
   bool aligned_rows;  ///< of y and residual, to 16 bytes
 };
