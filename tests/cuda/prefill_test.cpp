@@ -234,7 +234,7 @@ TEST_P(Prefill, PairsOfPanels) {
 }
 
 /// Small enough for compute-sanitizer's racecheck, large enough for every kernel of a format (docs/gpu.md):
-/// two_four has another one from 4096 tokens on, block_tiles one for 1.5 tiles of two panels by 256 tokens an
+/// two_four shares X from 2048 tokens on, block_tiles has one for 1.5 tiles of two panels by 256 tokens an
 /// SM.
 TEST_P(Prefill, Racecheck) {
   if (dtype() != DType::bf16) GTEST_SKIP() << "the same code as in bf16";
