@@ -47,7 +47,7 @@ class PrefillCta {
 
  public:
   __device__ PrefillCta(const PrefillParams<T, Source>& params, const Memory& memory, std::byte* shared)
-      : p_(params), m_(memory), shared_(shared), lane_(static_cast<int>(threadIdx.x & 31)) {
+      : p_(params), m_(memory), shared_(shared), lane_(kept_lane()) {
     rank_ = cluster_rank();
     split_ = rank_ / p_.sharers;
     sharer_ = rank_ - split_ * p_.sharers;
@@ -138,10 +138,12 @@ class PrefillCta {
 
   /// A warp group multiplies a panel.
   __device__ void multiply() {
-    const int group = static_cast<int>(threadIdx.x >> 7), warp = static_cast<int>(threadIdx.x >> 5 & 3);
+    const int kept_warp = __shfl_sync(~0u, static_cast<int>(threadIdx.x >> 5), 0);
+    const int group = kept_warp >> 2, warp = kept_warp & 3;
     SumExchange<Tile> exchange(m_.exchange, m_.sums(), group * 4 + warp, lane_, split_, p_.sharers, rank_);
     std::byte* staging = shared_ + (m_.staging - m_.x) + group * Tile::group_staging_bytes;
-    RingPlace x, x_released, w;
+    RingPlace x, w;
+    int x_released = 0;
     float sums[Tile::eights][4];
     typename Source::Operand a[buffers][batch] = {};
     for (auto pieces = walk(); pieces.more(); pieces.next()) {
@@ -163,7 +165,11 @@ class PrefillCta {
         for (int j = 0; j < batch; ++j) a[i][j].hold();
 #pragma unroll
       for (int e = 0; e < Tile::eights; ++e) hold_registers(sums[e]);
-      while (x_released.place != x.place || x_released.parity != x.parity) release(x_released);
+      if (first < last) {  // what the last products read
+        do {
+          release(x_released);
+        } while (x_released != x.place);
+      }
       const PrefillPiece piece = pieces.piece();
       const PrefillTurn turn(p_, piece.tile);
       const std::int64_t panel = static_cast<std::int64_t>(row_tile_of(turn)) * Tile::groups + group;
@@ -265,7 +271,7 @@ class PrefillCta {
           to[2] += __uint_as_float(v.z);
           to[3] += __uint_as_float(v.w);
         }
-        RingPlace released = x;
+        int released = x.place;
         release(released);
       }
   }
@@ -276,7 +282,7 @@ class PrefillCta {
   __device__ __forceinline__ void multiply_block(typename Source::Block& block,
                                                  typename Source::Operand (&a)[buffers][batch],
                                                  float (&sums)[Tile::eights][4], RingPlace& x,
-                                                 RingPlace& x_released, bool later) {
+                                                 int& x_released, bool later) {
     if constexpr (b * batch < steps) {
       auto& operands = a[b % buffers];
       wgmma_wait<buffers - 1>();  // the batch that read them has ended
@@ -302,8 +308,7 @@ class PrefillCta {
         const int step = (b * batch + i) % chunk_steps;
         Source::template multiply<T>(
             sums, operands[i],
-            swizzled_descriptor(m_.x + static_cast<std::uint32_t>(x.place) * Tile::chunk_bytes) +
-                static_cast<std::uint64_t>(step * (Source::step_cols * 2 / 16)));
+            descriptor(x.place) + static_cast<std::uint64_t>(step * (Source::step_cols * 2 / 16)));
         if (step == chunk_steps - 1) x.next(p_.x_places);
       }
       wgmma_commit();
@@ -319,10 +324,23 @@ class PrefillCta {
     }
   }
   /// Every CTA that copies into this place of X may do so again, as far as this warp is concerned.
-  __device__ __forceinline__ void release(RingPlace& released) {
+  __device__ __forceinline__ void release(int& place) {
     __syncwarp();
-    if (lane_ < p_.sharers) arrive_in_cluster(released_ + static_cast<std::uint32_t>(released.place) * 8);
-    released.next(p_.x_places);
+    if (lane_ < p_.sharers) arrive_in_cluster(released_ + static_cast<std::uint32_t>(place) * 8);
+    if (++place == p_.x_places) place = 0;
+  }
+  /// X in a place of its ring, as wgmma wants it; only the address differs, in the lower half.
+  __device__ __forceinline__ std::uint64_t descriptor(int place) const {
+    const std::uint64_t first = swizzled_descriptor(m_.x);
+    const std::uint32_t address =
+        static_cast<std::uint32_t>(first) + static_cast<std::uint32_t>(place) * (Tile::chunk_bytes / 16);
+    return (first >> 32 << 32) | address;
+  }
+  /// The lane, in a register for good: the compiler would rather read and mask the thread's number again in
+  /// every block.
+  static __device__ __forceinline__ int kept_lane() {
+    const int lane = static_cast<int>(threadIdx.x & 31);
+    return __shfl_sync(~0u, lane, lane);
   }
 
   const PrefillParams<T, Source>& p_;
