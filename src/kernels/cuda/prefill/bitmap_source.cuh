@@ -19,7 +19,7 @@ struct BitmapPlanesSource {
   };
   static constexpr int block_cols = formats::gpu::bitmap_planes_cols;
   static constexpr int step_cols = 16;
-  static constexpr int batch = 1, buffers = 2;
+  static constexpr int batch = 2, buffers = 2;
   static constexpr int copies = formats::gpu::bitmap_planes_tiles;
   using Operand = DenseOperand;
 
