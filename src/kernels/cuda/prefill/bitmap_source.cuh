@@ -1,5 +1,5 @@
 // bitmap_planes as a source of the prefill product: masks and byte planes become A fragments in registers
-// while the product before is under way. About 33 instructions a warp and step of 16 columns, against 128
+// while the product before is under way. About 31 instructions a warp and step of 16 columns, against 128
 // clocks of wgmma m64n256k16 a warp group.
 #pragma once
 
