@@ -42,12 +42,21 @@ __device__ __forceinline__ void announce(std::uint32_t counter, int bytes) {
                : "memory");
 #endif
 }
-/// Stores 8 bytes into any CTA's shared memory and counts them there once they have come.
+/// Stores 8 or 16 bytes into any CTA's shared memory and counts them there once they have come.
 __device__ __forceinline__ void store_counted(std::uint32_t to, float2 value, std::uint32_t counter) {
 #if __CUDA_ARCH__ >= 900
   asm volatile(
       "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v2.f32 [%0], {%1, %2}, [%3];" ::"r"(to),
       "f"(value.x), "f"(value.y), "r"(counter)
+      : "memory");
+#endif
+}
+__device__ __forceinline__ void store_counted(std::uint32_t to, const float4& value, std::uint32_t counter) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile(
+      "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%1, %2, %3, %4}, [%5];" ::"r"(
+          to),
+      "f"(value.x), "f"(value.y), "f"(value.z), "f"(value.w), "r"(counter)
       : "memory");
 #endif
 }

@@ -14,13 +14,13 @@ std::size_t opt_in_shared_bytes();
 /// device and kernel: it would cost every launch a microsecond. Returns a cudaError_t.
 int allow_shared_bytes(const void* kernel, std::size_t bytes);
 
-/// Raises the kernel's limit once, then launches, in clusters of `cluster` blocks if that is more than one.
-/// Returns a cudaError_t.
+/// Raises the kernel's limit once, then launches, in clusters of `cluster` blocks in a row if that is more
+/// than one. Returns a cudaError_t.
 template <class... Params>
-int launch_in_clusters(void (*kernel)(Params...), int blocks, int cluster, int threads, std::size_t shared,
-                       void* stream, bool overlap, const Params&... params) {
+int launch_grid(void (*kernel)(Params...), dim3 blocks, int cluster, int threads, std::size_t shared,
+                void* stream, bool overlap, const Params&... params) {
   cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(static_cast<unsigned>(blocks));
+  config.gridDim = blocks;
   config.blockDim = dim3(static_cast<unsigned>(threads));
   config.dynamicSmemBytes = shared;
   config.stream = static_cast<cudaStream_t>(stream);
@@ -42,6 +42,13 @@ int launch_in_clusters(void (*kernel)(Params...), int blocks, int cluster, int t
     if (const int error = allow_shared_bytes(symbol, shared); error != cudaSuccess) return error;
   void* arguments[] = {const_cast<void*>(static_cast<const void*>(&params))...};
   return cudaLaunchKernelExC(&config, symbol, arguments);
+}
+
+template <class... Params>
+int launch_in_clusters(void (*kernel)(Params...), int blocks, int cluster, int threads, std::size_t shared,
+                       void* stream, bool overlap, const Params&... params) {
+  return launch_grid(kernel, dim3(static_cast<unsigned>(blocks)), cluster, threads, shared, stream, overlap,
+                     params...);
 }
 
 template <class... Params>

@@ -7,6 +7,7 @@
 // it: small matrices are bound by latency (docs/gpu.md).
 #pragma once
 
+#include "kernels/cuda/split_blocks_exchange.cuh"
 #include "kernels/cuda/split_blocks_sums.cuh"
 #include "kernels/cuda/split_blocks_weights.cuh"
 
@@ -16,42 +17,39 @@ template <class T>
 static __global__ void __launch_bounds__(T::threads, T::ctas_an_sm) kernel(const __grid_constant__ Params p) {
   extern __shared__ std::byte dynamic[];
   const std::uint32_t base = (shared_address(dynamic) + 1023) / 1024 * 1024;
-  const int warp_group = static_cast<int>(threadIdx.x) / warp_group_threads;
+  // The same for all lanes, and known to be.
+  const int warp_group = __shfl_sync(~0u, static_cast<int>(threadIdx.x) / warp_group_threads, 0);
   const int k_group = warp_group % T::k_groups, token_group = warp_group / T::k_groups;
   const int in_group = static_cast<int>(threadIdx.x) % warp_group_threads;
   const int thread = token_group * warp_group_threads + in_group;  // of the K group
   const int lane = in_group % 32, t = lane % 4;
-  const auto cta = static_cast<std::int32_t>(blockIdx.x);
-  const std::int32_t rank = cta % p.splits, tile = cta / p.splits;
-  const std::int32_t row_tile = tile % p.row_tiles, first_token = tile / p.row_tiles * T::tokens;
+  const auto rank = static_cast<std::int32_t>(blockIdx.x), row_tile = static_cast<std::int32_t>(blockIdx.y),
+             first_token = static_cast<std::int32_t>(blockIdx.z) * T::tokens;
   const int tile_token = token_group * group_tokens + in_group / 32 * 16 + lane / 4;
   const std::int32_t token = first_token + tile_token;
-  const std::int32_t end =
-      static_cast<std::int32_t>(static_cast<std::int64_t>(p.k_blocks) * (rank + 1) / p.splits);
   const std::uint32_t buffers = base + static_cast<std::uint32_t>(k_group) * T::group_bytes;
-  const std::uint32_t exponents = base + T::k_groups * T::group_bytes;
-
-  const std::int32_t first =
-      static_cast<std::int32_t>(static_cast<std::int64_t>(p.k_blocks) * rank / p.splits) + k_group;
+  const std::uint32_t exponents = base + T::exponents_at;
+  const std::int32_t end = p.k_blocks * (rank + 1) >> p.split_bits,
+                     first = (p.k_blocks * rank >> p.split_bits) + k_group;
   Columns x;
   // Nothing waits for anything here: x of a block that turns out to be empty is loaded in vain.
   if (!p.overlap && first < end) x.load(p, first, token, t);
   List list = list_of<T>(p, row_tile, first, end);
   List next = list_of<T>(p, row_tile, first + T::k_groups, end);  // may be empty
-#pragma unroll
-  for (int i = 0; i < 2; ++i)
-    if (first + i * T::k_groups < end)
-      clear_buffer<T>(buffers + static_cast<std::uint32_t>(i) * T::buffer_bytes, thread);
-  group_barrier<T>(k_group);
-  const int4 row_exponent = __ldg(reinterpret_cast<const int4*>(
-      p.row_exponents + static_cast<std::int64_t>(row_tile) * T::rows + threadIdx.x % (T::rows / 4) * 4));
   if (list.block < end && list.begin == list.end) {
     list = first_filled<T>(next, p, row_tile, end);
     next = list_of<T>(p, row_tile, list.block + T::k_groups, end);
   }
   Fetched<T> fetched;
   fetched.load(p, list, thread);
+  const uint4 row_exponent = __ldg(reinterpret_cast<const uint4*>(
+      p.row_exponents + static_cast<std::int64_t>(row_tile) * T::rows + threadIdx.x % T::quads * 4));
+#pragma unroll
+  for (int i = 0; i < T::stages - 1; ++i)
+    if (first + i * T::k_groups < end)
+      clear_buffer<T>(buffers + static_cast<std::uint32_t>(i) * T::buffer_bytes, thread);
   prefetch_rest<T>(p, list, thread);
+  expect_sums<T>(p, base, threadIdx.x == 0);
   wait_for_predecessor();
   if (list.block < end && (p.overlap || list.block != first)) x.load(p, list.block, token, t);
 
@@ -139,14 +137,16 @@ static __global__ void __launch_bounds__(T::threads, T::ctas_an_sm) kernel(const
     block = list.block;
     list = first_filled<T>(next, p, row_tile, end);
     next = list_of<T>(p, row_tile, list.block + T::k_groups, end);
-    if (T::loads_ahead && list.block < end) x.load(p, list.block, token, t);
+    if (T::stages == 2 || i == 0) group_barrier<T>(k_group);  // the buffer is zero everywhere
     put_list<T>(buffer, p, now, fetched, thread);
-    if (list.block < end) {
-      if (T::loads_ahead) fetched.load(p, list, thread);
-      prefetch_rest<T>(p, list, thread);
-    }
     fence_async_proxy();
     group_barrier<T>(k_group);
+    // Asked for behind the fence, which waits for every load on its way, and before the products, which begin
+    // one after the other.
+    if (list.block < end) {
+      if (T::loads_ahead) x.load(p, list.block, token, t), fetched.load(p, list, thread);
+      prefetch_rest<T>(p, list, thread);
+    }
     wgmma_fence();
 #pragma unroll
     for (int s = 0; s < 4; ++s) {
@@ -156,12 +156,11 @@ static __global__ void __launch_bounds__(T::threads, T::ctas_an_sm) kernel(const
     }
     wgmma_commit();
     before = buffer;
-    buffer = buffer + T::buffer_bytes == buffers + T::group_bytes ? buffers : buffer + T::buffer_bytes;
-    // The buffer for the block after the next one: every warp group is done with it, and will wait at a
-    // barrier once more before it is written.
-    if (next.block < end)
-      clear_buffer<T>(
-          buffer + T::buffer_bytes == buffers + T::group_bytes ? buffers : buffer + T::buffer_bytes, thread);
+    buffer = next_buffer<T>(buffer, buffers);
+    // For the block after the next one, or of two buffers for the next one: every warp group is done with it,
+    // and will wait at a barrier once more before it is written.
+    if (T::stages == 2 ? list.block < end : next.block < end)
+      clear_buffer<T>(T::stages == 2 ? buffer : next_buffer<T>(buffer, buffers), thread);
   }
   finish_products();
   if constexpr (T::flushes) sums.add(total);
@@ -201,7 +200,7 @@ static __global__ void __launch_bounds__(T::threads, T::ctas_an_sm) kernel(const
       }
     }
   }
-  // Then to shared memory, where the cluster adds them: every CTA those of its share of the tokens.
+  // Then to shared memory, from where the cluster adds them up.
   if (k_group == 0) {
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
@@ -216,24 +215,15 @@ static __global__ void __launch_bounds__(T::threads, T::ctas_an_sm) kernel(const
                       static_cast<std::uint32_t>(scales.exponent[h]));
     }
   }
-  cluster_arrive();
-  cluster_wait();
-  switch (p.splits) {
-    case 1:
-      store_share<T, 1>(p, base, exponents, rank, row_tile, first_token, row_exponent);
-      break;
-    case 2:
-      store_share<T, 2>(p, base, exponents, rank, row_tile, first_token, row_exponent);
-      break;
-    case 4:
-      store_share<T, 4>(p, base, exponents, rank, row_tile, first_token, row_exponent);
-      break;
-    default:
-      store_share<T, 8>(p, base, exponents, rank, row_tile, first_token, row_exponent);
-  }
-  // Others may still read this CTA's sums.
-  cluster_arrive();
-  cluster_wait();
+  __syncthreads();
+  const float4 scale = row_scale(row_exponent);
+  store_sums<T>(p, base, [&](std::uint32_t of_token, std::uint32_t row) {
+    float4 sum = load_shared_floats4(base + 4 * (of_token * T::pitch + row));
+    const float unscale = power_of_two(-static_cast<std::int32_t>(load_shared(exponents + 4 * of_token)));
+    sum.x *= scale.x * unscale, sum.y *= scale.y * unscale, sum.z *= scale.z * unscale,
+        sum.w *= scale.w * unscale;
+    return sum;
+  });
 }
 
 }  // namespace cross::kernels::cuda::split_blocks

@@ -19,28 +19,30 @@ namespace {
 
 using namespace split_blocks;
 
-/// A tile, and what it takes in µs: a launch, and every block of a K group with one CTA an SM, and how much
-/// more with each further one. Measured on an H200 from 512x512 to 4096x4096; only their ratios matter.
+/// A tile, and what it takes in µs: a launch, every doubling of the CTAs of a cluster, and every block of a K
+/// group with one CTA an SM, and how much more with each further one. Measured on an H200 from 512x512 to
+/// 4096x1024; only their ratios matter.
 struct Shape {
   int rows, tokens, k_groups, threads, ctas_an_sm;
   bool flushes;
   std::uint32_t shared_bytes;
   void (*kernel)(Params);
-  double launch_us, block_us, sharing_us;
+  double launch_us, doubling_us, block_us, sharing_us;
 };
-/// Every doubling of the CTAs of a cluster.
-constexpr double doubling_us = 0.9;
 
 template <class T>
-constexpr Shape shape_of(double launch_us, double block_us, double sharing_us = 0) {
-  return {T::rows,         T::tokens, T::k_groups, T::threads, T::ctas_an_sm, T::flushes,
-          T::shared_bytes, kernel<T>, launch_us,   block_us,   sharing_us};
+constexpr Shape shape_of(double launch_us, double doubling_us, double block_us, double sharing_us = 0) {
+  return {T::rows,         T::tokens, T::k_groups, T::threads,  T::ctas_an_sm, T::flushes,
+          T::shared_bytes, kernel<T>, launch_us,   doubling_us, block_us,      sharing_us};
 }
 
 constexpr std::array shapes = {
-    shape_of<Tile<64, 1, 1, false, 3>>(2.3, 1.65, 0.3), shape_of<Tile<64, 1, 2, false>>(2.6, 2.1),
-    shape_of<Tile<64, 1, 2, true>>(2.6, 2.1),           shape_of<Tile<128, 1, 2, false>>(3.3, 2.3),
-    shape_of<Tile<128, 1, 2, true>>(3.3, 2.3),
+    shape_of<Tile<64, 1, 1, false, 3>>(2.34, 0.45, 1.22, 0.32),
+    shape_of<Tile<64, 1, 1, true, 3>>(2.34, 0.45, 1.4, 0.32),
+    shape_of<Tile<64, 1, 2, false>>(3.05, 0.05, 1.55),
+    shape_of<Tile<64, 1, 2, true>>(4.78, 0.05, 1.42),
+    shape_of<Tile<128, 1, 2, false>>(3.83, 0.05, 1.98),
+    shape_of<Tile<128, 1, 2, true>>(3.65, 0.28, 2.16),
 };
 /// Columns that tensor cores may add up by themselves, in blocks.
 constexpr int most_blocks_unflushed = 5;
@@ -74,10 +76,11 @@ Choice choose(const SplitBlocksHeader& h, std::int64_t tokens, int sms) {
       const std::int64_t rounds = (clusters + at_once - 1) / at_once;
       const std::int64_t sharing =
           std::min<std::int64_t>(shape.ctas_an_sm, (clusters * splits + sms - 1) / sms);
-      const double us = static_cast<double>(rounds) *
-                        (shape.launch_us + doubling_us * std::countr_zero(static_cast<unsigned>(splits)) +
-                         static_cast<double>(blocks) * fill *
-                             (shape.block_us + shape.sharing_us * static_cast<double>(sharing - 1)));
+      const double us =
+          static_cast<double>(rounds) *
+          (shape.launch_us + shape.doubling_us * std::countr_zero(static_cast<unsigned>(splits)) +
+           static_cast<double>(blocks) * fill *
+               (shape.block_us + shape.sharing_us * static_cast<double>(sharing - 1)));
       if (us < least) least = us, best = {&shape, splits};
     }
   return best;
@@ -117,16 +120,17 @@ int launch_choice(const PackedMatrix& matrix, const GpuArgs& args, const Choice&
   p.cols = h.cols;
   p.tokens = static_cast<std::int32_t>(args.tokens);
   p.k_blocks = h.k_blocks;
-  p.row_tiles = (h.rows + shape.rows - 1) / shape.rows;
-  p.splits = choice.splits;
+  p.split_bits = std::countr_zero(static_cast<unsigned>(choice.splits));
   p.aligned = h.cols % 4 == 0 && reinterpret_cast<std::uintptr_t>(args.x) % 16 == 0;
   p.overlap = args.overlap;
   const std::uint64_t lists = h.lists();
   p.aboard = lists <= split_lists_aboard;
   if (p.aboard) std::memcpy(p.begin_aboard, matrix.host.data() + h.begin, 4 * (lists + 1));
-  const int token_tiles = (p.tokens + shape.tokens - 1) / shape.tokens;
-  return launch_in_clusters(shape.kernel, p.row_tiles * token_tiles * choice.splits, choice.splits,
-                            shape.threads, shape.shared_bytes, args.stream, args.overlap, p);
+  const dim3 ctas(static_cast<unsigned>(choice.splits),
+                  static_cast<unsigned>((h.rows + shape.rows - 1) / shape.rows),
+                  static_cast<unsigned>((p.tokens + shape.tokens - 1) / shape.tokens));
+  return launch_grid(shape.kernel, ctas, choice.splits, shape.threads, shape.shared_bytes, args.stream,
+                     args.overlap, p);
 }
 
 int launch_split_blocks(const PackedMatrix& matrix, const GpuArgs& args) {

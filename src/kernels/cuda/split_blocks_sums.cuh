@@ -1,7 +1,7 @@
-// x and sums of split_blocks: what a lane has of them, and how a cluster adds them up.
+// x and sums of split_blocks: what a lane has of them.
 #pragma once
 
-#include "kernels/cuda/split_blocks_types.cuh"
+#include "kernels/cuda/split_blocks_exchange.cuh"
 
 namespace cross::kernels::cuda::split_blocks {
 
@@ -122,61 +122,6 @@ static __device__ __noinline__ float2 multiply_exactly(std::uint32_t buffer, int
     if ((not_finite & 2) != 0) sum8 = fmaf(w, x[8 * cols + c] * power_of_two(exponent8), sum8);
   }
   return {sum0, sum8};
-}
-
-/// Out of line: it would be unrolled, and instructions have to come from memory too.
-static __device__ __noinline__ void finish_quad(const EpilogueArgs<float>& e, std::int64_t row,
-                                                std::int64_t token, float4 sum) {
-  const float values[4] = {sum.x, sum.y, sum.z, sum.w};
-#pragma unroll
-  for (int j = 0; j < 4; ++j)
-    if (row + j < e.rows) store_output(e, row + j, token, values[j]);
-}
-
-/// What the cluster has for a CTA's share of a tile: all loads are on their way before the first is needed.
-template <class T, int splits>
-__device__ __forceinline__ void store_share(const Params& p, std::uint32_t base, std::uint32_t exponents,
-                                            std::int32_t rank, std::int32_t row_tile,
-                                            std::int32_t first_token, const int4& row_exponent) {
-  constexpr int quads = T::rows / 4, share = T::tokens / splits, all = share * quads;
-  constexpr int items = (all + T::threads - 1) / T::threads, parts = splits;
-  static_assert(T::threads % quads == 0);
-  const int thread = static_cast<int>(threadIdx.x), at_row = thread % quads * 4;
-  const EpilogueArgs<float>& e = p.epilogue;
-  float4 part[items][parts];
-  std::int32_t exponent[items][parts];
-#pragma unroll
-  for (int i = 0; i < items; ++i) {
-    const int at_token = min(rank * share + thread / quads + i * (T::threads / quads), T::tokens - 1);
-#pragma unroll
-    for (int j = 0; j < parts; ++j) {
-      part[i][j] =
-          load_cluster16(in_cta(base + static_cast<std::uint32_t>(4 * (at_token * T::pitch + at_row)), j));
-      exponent[i][j] = load_cluster4(in_cta(exponents + static_cast<std::uint32_t>(4 * at_token), j));
-    }
-  }
-  const float4 scale = make_float4(power_of_two(-row_exponent.x), power_of_two(-row_exponent.y),
-                                   power_of_two(-row_exponent.z), power_of_two(-row_exponent.w));
-  const std::int64_t row = static_cast<std::int64_t>(row_tile) * T::rows + at_row;
-  const bool whole =
-      row + 4 <= e.rows && e.rows % 4 == 0 && (reinterpret_cast<std::uintptr_t>(e.y) & 15) == 0;
-#pragma unroll
-  for (int i = 0; i < items; ++i) {
-    const int in_share = thread / quads + i * (T::threads / quads);
-    const std::int64_t token = first_token + rank * share + in_share;
-    if (in_share >= share || token >= p.tokens || row >= e.rows) continue;
-    float sum[4] = {};
-#pragma unroll
-    for (int j = 0; j < parts; ++j) {
-      const float unscale = power_of_two(-exponent[i][j]);
-      sum[0] += part[i][j].x * scale.x * unscale, sum[1] += part[i][j].y * scale.y * unscale;
-      sum[2] += part[i][j].z * scale.z * unscale, sum[3] += part[i][j].w * scale.w * unscale;
-    }
-    if (whole && e.bias == nullptr && e.residual == nullptr && e.activation == Activation::none)
-      *reinterpret_cast<float4*>(e.y + token * e.rows + row) = make_float4(sum[0], sum[1], sum[2], sum[3]);
-    else
-      finish_quad(e, row, token, make_float4(sum[0], sum[1], sum[2], sum[3]));
-  }
 }
 
 }  // namespace cross::kernels::cuda::split_blocks

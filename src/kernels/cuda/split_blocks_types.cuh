@@ -1,4 +1,4 @@
-// What the parts of the split_blocks kernel share: parameters, tiles, instructions.
+// What the parts of the split_blocks kernels share: parameters, tiles, instructions.
 #pragma once
 
 #include "kernels/cuda/cluster.cuh"
@@ -13,8 +13,6 @@ using namespace formats::gpu;
 
 inline constexpr int split_max_tokens = 1024;
 inline constexpr int warp_group_threads = 128, group_tokens = 64;
-/// Buffers of a K group: one that is multiplied, one that is written, one that is being cleared.
-inline constexpr int stages = 3;
 /// Blocks whose products tensor cores add up, truncating, before CUDA cores take the sums.
 inline constexpr int blocks_a_sum = 4;
 
@@ -26,11 +24,11 @@ struct Params {
   const float* x = nullptr;  ///< [tokens, cols]
   EpilogueArgs<float> epilogue;
   std::int64_t cols = 0;
-  std::int32_t tokens = 0, k_blocks = 0, row_tiles = 0;
-  std::int32_t splits = 1;  ///< CTAs of a cluster, which share K
-  bool aligned = false;     ///< rows of x are 16-byte aligned
-  bool overlap = false;     ///< x may not be there yet
-  bool aboard = false;      ///< begin_aboard holds what begin does
+  std::int32_t tokens = 0, k_blocks = 0;
+  std::int32_t split_bits = 0;  ///< 2^split_bits CTAs of a cluster share K
+  bool aligned = false;         ///< rows of x are 16-byte aligned
+  bool overlap = false;         ///< x may not be there yet
+  bool aboard = false;          ///< begin_aboard holds what begin does
   std::uint32_t begin_aboard[split_lists_aboard + 1];
 };
 
@@ -40,17 +38,26 @@ struct Params {
 template <int row_count, int token_group_count, int k_group_count, bool long_k, int ctas = 1>
 struct Tile {
   static constexpr int rows = row_count, token_groups = token_group_count, k_groups = k_group_count;
-  static constexpr bool flushes = long_k, loads_ahead = ctas * 128 * token_group_count * k_group_count < 512;
+  static constexpr bool flushes = long_k,
+                        loads_ahead = ctas * 128 * token_group_count * k_group_count < (long_k ? 384 : 512);
   static constexpr int ctas_an_sm = ctas;
   static constexpr int tokens = group_tokens * token_groups;
   static constexpr int group_threads = warp_group_threads * token_groups;  ///< that share K
   static constexpr int threads = group_threads * k_groups;
   static constexpr std::uint32_t part_bytes = rows * split_k * 2, buffer_bytes = 2 * part_bytes;
+  /// Buffers of a K group: one that is multiplied, one that is cleared and written; where there is room, one
+  /// more that is cleared earlier.
+  static constexpr int stages = rows == 128 ? 2 : 3;
   static constexpr std::uint32_t group_bytes = stages * buffer_bytes;
   /// Quads of weights a thread fetches one block ahead: as many as registers allow.
   static constexpr int quads_ahead = !loads_ahead || (rows == 128 && flushes) ? 2 : 4;
   static constexpr int pitch = rows + 8;  ///< floats of a token in a tile of sums: no two lanes share a bank
-  static constexpr std::uint32_t shared_bytes = 1024 + k_groups * group_bytes + 4 * tokens;
+  static constexpr int quads = rows / 4;  ///< of a token's outputs
+  // Shared memory: buffers, sums that others send, exponents of tokens, a counter.
+  static constexpr std::uint32_t inbox_at = k_groups * group_bytes,
+                                 exponents_at = inbox_at + 4 * rows * tokens / 8 * 7,
+                                 counter_at = exponents_at + 4 * tokens;
+  static constexpr std::uint32_t shared_bytes = 1024 + counter_at + 8;
   static_assert(4 * pitch * tokens <= group_bytes);
   static_assert(k_groups == 1 || (k_groups == 2 && token_groups == 1));
 };
@@ -77,18 +84,27 @@ __device__ __forceinline__ void store_shared_floats(std::uint32_t address, const
                "f"(v[3])
                : "memory");
 }
-__device__ __forceinline__ float4 load_cluster16(std::uint32_t address) {
+__device__ __forceinline__ float4 load_shared_floats4(std::uint32_t address) {
   float4 v;
-  asm volatile("ld.shared::cluster.v4.f32 {%0, %1, %2, %3}, [%4];"
+  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
                : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
                : "r"(address)
                : "memory");
   return v;
 }
-__device__ __forceinline__ std::int32_t load_cluster4(std::uint32_t address) {
-  std::int32_t v;
-  asm volatile("ld.shared::cluster.b32 %0, [%1];" : "=r"(v) : "r"(address) : "memory");
-  return v;
+
+/// Writes four kept weights into a buffer: high parts, and low parts `part_bytes` behind them.
+/// @tparam mask  of what is the byte in the buffer in a place
+template <std::uint32_t mask, std::uint32_t part_bytes>
+__device__ __forceinline__ void put_quad(std::uint32_t buffer, const uint4& parts, const uint2& places) {
+  const std::uint32_t part[4] = {parts.x, parts.y, parts.z, parts.w};
+  const std::uint32_t place[4] = {places.x, places.x >> 16, places.y, places.y >> 16};
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const std::uint32_t to = buffer + (place[i] & mask);
+    store_shared2(to, part[i]);
+    store_shared2(to + part_bytes, part[i] >> 16);
+  }
 }
 
 }  // namespace cross::kernels::cuda::split_blocks

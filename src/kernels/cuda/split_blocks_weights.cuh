@@ -40,16 +40,9 @@ __device__ __forceinline__ void prefetch_rest(const Params& p, const List& list,
 }
 
 template <class T>
-__device__ __forceinline__ void put_quad(std::uint32_t buffer, const uint4& parts, const uint2& places) {
-  constexpr std::uint32_t mask = T::rows == split_rows ? split_place_mask : split_half_bytes - 2;
-  const std::uint32_t part[4] = {parts.x, parts.y, parts.z, parts.w};
-  const std::uint32_t place[4] = {places.x, places.x >> 16, places.y, places.y >> 16};
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const std::uint32_t to = buffer + (place[i] & mask);
-    store_shared2(to, part[i]);
-    store_shared2(to + T::part_bytes, part[i] >> 16);
-  }
+__device__ __forceinline__ void put_quad_of(std::uint32_t buffer, const uint4& parts, const uint2& places) {
+  put_quad<T::rows == split_rows ? split_place_mask : split_half_bytes - 2, T::part_bytes>(buffer, parts,
+                                                                                           places);
 }
 
 template <class T>
@@ -58,7 +51,7 @@ __device__ __forceinline__ void put_list(std::uint32_t buffer, const Params& p, 
 #pragma unroll
   for (int i = 0; i < T::quads_ahead; ++i)
     if (list.begin + static_cast<std::uint32_t>(thread + i * T::group_threads) < list.end)
-      put_quad<T>(buffer, fetched.parts[i], fetched.places[i]);
+      put_quad_of<T>(buffer, fetched.parts[i], fetched.places[i]);
   List rest = list;
   rest.begin += T::quads_ahead * T::group_threads;
 #pragma unroll 1
@@ -68,7 +61,7 @@ __device__ __forceinline__ void put_list(std::uint32_t buffer, const Params& p, 
 #pragma unroll
     for (int i = 0; i < T::quads_ahead; ++i)
       if (rest.begin + static_cast<std::uint32_t>(thread + i * T::group_threads) < rest.end)
-        put_quad<T>(buffer, more.parts[i], more.places[i]);
+        put_quad_of<T>(buffer, more.parts[i], more.places[i]);
   }
 }
 
@@ -88,6 +81,12 @@ __device__ __forceinline__ void clear_buffer(std::uint32_t buffer, int thread) {
                    make_uint4(0, 0, 0, 0));
 }
 
+/// The buffer behind this one, in the ring of a K group.
+template <class T>
+__device__ __forceinline__ std::uint32_t next_buffer(std::uint32_t buffer, std::uint32_t buffers) {
+  return buffer + T::buffer_bytes == buffers + T::group_bytes ? buffers : buffer + T::buffer_bytes;
+}
+
 /// The list of a block for the CTA's rows.
 template <class T>
 __device__ __forceinline__ List list_of(const Params& p, std::int32_t row_tile, std::int32_t block,
@@ -97,9 +96,13 @@ __device__ __forceinline__ List list_of(const Params& p, std::int32_t row_tile, 
   list.block = block;
   if (block >= end) return list;
   const std::int32_t panel = row_tile * halves / 2, half = row_tile * halves % 2;
-  const std::int64_t at = 2 * (static_cast<std::int64_t>(panel) * p.k_blocks + block) + half;
-  list.begin = p.aboard ? p.begin_aboard[at] : __ldg(p.begin + at);
-  list.end = p.aboard ? p.begin_aboard[at + halves] : __ldg(p.begin + at + halves);
+  if (p.aboard) {
+    const std::int32_t at = 2 * (panel * p.k_blocks + block) + half;
+    list.begin = p.begin_aboard[at], list.end = p.begin_aboard[at + halves];
+  } else {
+    const std::int64_t at = 2 * (static_cast<std::int64_t>(panel) * p.k_blocks + block) + half;
+    list.begin = __ldg(p.begin + at), list.end = __ldg(p.begin + at + halves);
+  }
   return list;
 }
 /// The list itself, or the next one of the K group that is not empty.
