@@ -249,7 +249,7 @@ TEST_F(SplitBlocks, Magnitudes) {
 /// numbers of blocks, tiles of which several CTAs have parts.
 class LargeSplitBlocks : public SplitBlocks {
  protected:
-  static constexpr std::int64_t rows = 1501, cols = 2081, tokens = 261;
+  static constexpr std::int64_t rows = 2101, cols = 2081, tokens = 261;
 
   void check_large(const Floats& weight, const Floats& x, GpuArgs args = {}, const Floats* residual = nullptr,
                    const std::vector<float>& bias = {}) {

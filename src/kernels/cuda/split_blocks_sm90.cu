@@ -38,7 +38,6 @@ constexpr Shape shape_of(double launch_us, double doubling_us, double block_us, 
 
 constexpr std::array shapes = {
     shape_of<Tile<64, 1, 1, false, 3>>(2.34, 0.45, 1.22, 0.32),
-    shape_of<Tile<64, 1, 1, true, 3>>(2.34, 0.45, 1.4, 0.32),
     shape_of<Tile<64, 1, 2, false>>(3.05, 0.05, 1.55),
     shape_of<Tile<64, 1, 2, true>>(4.78, 0.05, 1.42),
     shape_of<Tile<128, 1, 2, false>>(3.83, 0.05, 1.98),

@@ -1,4 +1,4 @@
-// What the parts of the split_blocks kernels share: parameters, tiles, instructions.
+// What the parts of the split_blocks kernel share: parameters, tiles, instructions.
 #pragma once
 
 #include "kernels/cuda/cluster.cuh"
@@ -38,8 +38,7 @@ struct Params {
 template <int row_count, int token_group_count, int k_group_count, bool long_k, int ctas = 1>
 struct Tile {
   static constexpr int rows = row_count, token_groups = token_group_count, k_groups = k_group_count;
-  static constexpr bool flushes = long_k,
-                        loads_ahead = ctas * 128 * token_group_count * k_group_count < (long_k ? 384 : 512);
+  static constexpr bool flushes = long_k, loads_ahead = ctas * 128 * token_group_count * k_group_count < 512;
   static constexpr int ctas_an_sm = ctas;
   static constexpr int tokens = group_tokens * token_groups;
   static constexpr int group_threads = warp_group_threads * token_groups;  ///< that share K
