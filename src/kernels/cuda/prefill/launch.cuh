@@ -30,6 +30,8 @@ struct PrefillShape {
   double step_clocks = 60;
   /// And for its products of a token, of two warp groups.
   double token_clocks = 0.57;
+  /// And for each warp group of an SM beyond two.
+  double group_clocks = 0;
   /// What expanding a step takes of a scheduler for each warp group, in which tensor cores get little done.
   double expand_clocks = 0;
 };
@@ -75,8 +77,9 @@ void choose_rings(Tile, PrefillCut& cut, const PrefillShape& shape, std::size_t 
 template <class Tile>
 double clocks_of_blocks(const PrefillShape& shape, int blocks) {
   constexpr int groups = Tile::groups * Tile::ctas;  // of an SM
-  const double step = std::max(shape.step_clocks + shape.token_clocks * Tile::tokens * groups / 2,
-                               groups * (shape.expand_clocks + 0.345 * Tile::tokens));
+  const double step = std::max(
+      shape.step_clocks + shape.token_clocks * Tile::tokens * groups / 2 + shape.group_clocks * (groups - 2),
+      groups * (shape.expand_clocks + 0.345 * Tile::tokens));
   return (blocks + Tile::splits - 1) / Tile::splits * (shape.block_cols / 16.0) * step;
 }
 template <class Tile>

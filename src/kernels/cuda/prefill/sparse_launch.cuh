@@ -34,6 +34,7 @@ inline PrefillShape sparse_shape(std::int64_t rows, std::int64_t cols, std::int6
   shape.block_cols = formats::gpu::two_four_cols;
   shape.step_clocks = 125;
   shape.token_clocks = 0.31;
+  shape.group_clocks = 12;
   return shape;
 }
 

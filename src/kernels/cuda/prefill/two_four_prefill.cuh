@@ -9,9 +9,15 @@
 
 namespace cross::kernels::cuda {
 
+/// With few tokens the weights' way from memory bounds it: tiles of more rows read X less often, and they are
+/// fewer, often one round of the GPU.
 template <class F>
 void for_each_tile_of(TwoFourSource, F f) {
   for_each_sparse_tile(f);
+  f(SparseTile<3, 128, 1>{});
+  f(SparseTile<3, 128, 2>{});
+  f(SparseTile<4, 64, 1>{});
+  f(SparseTile<4, 64, 2>{});
 }
 
 inline PrefillShape two_four_prefill_shape(const formats::gpu::TwoFourHeader& header, std::int64_t tokens) {

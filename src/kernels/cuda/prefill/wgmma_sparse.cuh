@@ -33,8 +33,10 @@ __device__ __forceinline__ std::uint64_t kept_weights_descriptor(std::uint32_t a
 template <class T, int selector, int eights>
 __device__ __forceinline__ void wgmma_sparse(float (&d)[eights][4], std::uint64_t a, std::uint32_t metadata,
                                              std::uint64_t b) {
-  static_assert(eights == 16 || eights == 32);
-  if constexpr (eights == 16) {
+  static_assert(eights == 8 || eights == 16 || eights == 32);
+  if constexpr (eights == 8) {
+    CROSS_WGMMA_TYPES("64", CROSS_SUMS_0, "%32, %33, %34, %35", CROSS_QUADS(0));
+  } else if constexpr (eights == 16) {
     CROSS_WGMMA_TYPES("128", CROSS_SUMS_0 ", " CROSS_SUMS_1, "%64, %65, %66, %67", CROSS_QUADS(0),
                       CROSS_QUADS(8));
   } else {
