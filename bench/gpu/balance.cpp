@@ -94,8 +94,8 @@ nlohmann::json batches(Arena& arena, const Mask& mask, const std::vector<std::in
   return rows;
 }
 
-/// Each step of CROSS added to those before, at 1024 tokens; then every block on one unit, and other orders of
-/// rows and columns.
+/// Each step of CROSS added to those before, at 1024 tokens; then every block on one unit, and other orders
+/// of rows and columns.
 nlohmann::json ablation(Arena& arena, const Mask& mask, const PartOptions& options) {
   struct Step {
     const char* name;
