@@ -1,4 +1,4 @@
-// Puts a header and aligned arrays into one blob.
+// Begins a header, and puts it and aligned arrays into one blob.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,21 @@
 #include <cstring>
 #include <vector>
 
+#include "cross/format.h"
+#include "cross/matrix.h"
+
 namespace cross::compiler {
+
+/// What every header of a GPU format begins with.
+template <class Header>
+Header begin_header(Format format, const MatrixView& weight) {
+  Header header;
+  header.format = static_cast<std::uint32_t>(format);
+  header.bytes = sizeof header;
+  header.rows = static_cast<std::int32_t>(weight.rows);
+  header.cols = static_cast<std::int32_t>(weight.cols);
+  return header;
+}
 
 class BlobWriter {
  public:

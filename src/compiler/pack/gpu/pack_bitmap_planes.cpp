@@ -63,11 +63,7 @@ std::uint32_t append_block(const std::uint16_t* first, std::int64_t stride, std:
 
 std::vector<std::byte> pack_bitmap_planes(const MatrixView& weight, DType dtype, const GpuTarget& target,
                                           int threads, std::int64_t& kept) {
-  BitmapPlanesHeader header;
-  header.format = static_cast<std::uint32_t>(Format::bitmap_planes);
-  header.bytes = sizeof header;
-  header.rows = static_cast<std::int32_t>(weight.rows);
-  header.cols = static_cast<std::int32_t>(weight.cols);
+  auto header = begin_header<BitmapPlanesHeader>(Format::bitmap_planes, weight);
   header.tiles = static_cast<std::int32_t>(bitmap_planes_tile_count(weight.rows));
   header.k_blocks = static_cast<std::int32_t>((weight.cols + block_cols - 1) / block_cols);
   header.sms = target.sms;

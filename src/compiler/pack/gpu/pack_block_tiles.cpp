@@ -115,11 +115,7 @@ double block_tiles_density(const MatrixView& weight, DType dtype, int threads) {
 
 std::vector<std::byte> pack_block_tiles(const MatrixView& weight, DType dtype, int threads,
                                         std::int64_t& kept) {
-  BlockTilesHeader header;
-  header.format = static_cast<std::uint32_t>(Format::block_tiles);
-  header.bytes = sizeof header;
-  header.rows = static_cast<std::int32_t>(weight.rows);
-  header.cols = static_cast<std::int32_t>(weight.cols);
+  auto header = begin_header<BlockTilesHeader>(Format::block_tiles, weight);
   header.panels = static_cast<std::int32_t>((weight.rows + side - 1) / side);
   header.k_blocks = static_cast<std::int32_t>((weight.cols + side - 1) / side);
   const auto panels = static_cast<std::size_t>(header.panels);

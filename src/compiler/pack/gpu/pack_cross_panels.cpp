@@ -352,11 +352,7 @@ constexpr std::uint32_t round_to_128(std::uint32_t bytes) { return (bytes + 127)
 
 std::vector<std::byte> pack_cross_panels(const MatrixView& weight, const GpuTarget& target, int threads,
                                          std::int64_t& kept, CrossDecision* decision) {
-  CrossPanelsHeader header;
-  header.format = static_cast<std::uint32_t>(Format::cross_panels);
-  header.bytes = sizeof header;
-  header.rows = static_cast<std::int32_t>(weight.rows);
-  header.cols = static_cast<std::int32_t>(weight.cols);
+  auto header = begin_header<CrossPanelsHeader>(Format::cross_panels, weight);
   header.panels = static_cast<std::int32_t>((weight.rows + cross_rows - 1) / cross_rows);
   header.k_steps = static_cast<std::int32_t>((weight.cols + cross_k - 1) / cross_k);
   header.workers = std::max(1, target.sms / cross_shares);

@@ -204,11 +204,7 @@ std::vector<std::byte> pack_delta(const MatrixView& weight, DType dtype, int bit
   const std::vector<std::int64_t> count = count_rows(weight, dtype, threads);
   kept = std::accumulate(count.begin(), count.end(), std::int64_t{0});
 
-  DeltaHeader header;
-  header.format = static_cast<std::uint32_t>(bits == 4 ? Format::delta4 : Format::delta8);
-  header.bytes = sizeof header;
-  header.rows = static_cast<std::int32_t>(weight.rows);
-  header.cols = static_cast<std::int32_t>(weight.cols);
+  auto header = begin_header<DeltaHeader>(bits == 4 ? Format::delta4 : Format::delta8, weight);
   header.bits = bits;
   const std::int64_t widest = widest_slice(bits, target);
   const std::int64_t least = (weight.cols + widest - 1) / widest;

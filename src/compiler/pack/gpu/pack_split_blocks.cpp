@@ -92,11 +92,7 @@ std::string split_blocks_refuses(const MatrixView& weight) {
 }
 
 std::vector<std::byte> pack_split_blocks(const MatrixView& weight, int threads, std::int64_t& kept) {
-  SplitBlocksHeader header;
-  header.format = static_cast<std::uint32_t>(Format::split_blocks);
-  header.bytes = sizeof header;
-  header.rows = static_cast<std::int32_t>(weight.rows);
-  header.cols = static_cast<std::int32_t>(weight.cols);
+  auto header = begin_header<SplitBlocksHeader>(Format::split_blocks, weight);
   header.panels = static_cast<std::int32_t>((weight.rows + split_rows - 1) / split_rows);
   header.k_blocks = static_cast<std::int32_t>((weight.cols + split_k - 1) / split_k);
   const auto panels = static_cast<std::size_t>(header.panels),

@@ -24,11 +24,7 @@ std::string two_four_refuses(const MatrixView& weight, DType dtype) {
 }
 
 std::vector<std::byte> pack_two_four(const MatrixView& weight, DType dtype, int threads, std::int64_t& kept) {
-  TwoFourHeader header;
-  header.format = static_cast<std::uint32_t>(Format::two_four);
-  header.bytes = sizeof header;
-  header.rows = static_cast<std::int32_t>(weight.rows);
-  header.cols = static_cast<std::int32_t>(weight.cols);
+  auto header = begin_header<TwoFourHeader>(Format::two_four, weight);
   header.panels = static_cast<std::int32_t>(two_four_panels(weight.rows));
   header.k_tiles = static_cast<std::int32_t>(two_four_k_tiles(weight.cols));
   BlobWriter writer(sizeof header);

@@ -33,11 +33,7 @@ struct TileBits {
 };
 
 TwoFourOverflowHeader header_of(const MatrixView& weight) {
-  TwoFourOverflowHeader header;
-  header.format = static_cast<std::uint32_t>(Format::two_four_overflow);
-  header.bytes = sizeof header;
-  header.rows = static_cast<std::int32_t>(weight.rows);
-  header.cols = static_cast<std::int32_t>(weight.cols);
+  auto header = begin_header<TwoFourOverflowHeader>(Format::two_four_overflow, weight);
   header.panels = static_cast<std::int32_t>(two_four_panels(weight.rows));
   header.k_tiles = static_cast<std::int32_t>(two_four_k_tiles(weight.cols));
   header.row_tiles = static_cast<std::int32_t>(two_four_row_tiles(weight.rows));
