@@ -61,7 +61,7 @@ inline std::string bitmap_prefill_refuses(const PackedMatrix& matrix, std::int64
 /// Padded x, then sums.
 inline std::size_t bitmap_prefill_scratch(const PackedMatrix& matrix, std::int64_t tokens) {
   const auto header = formats::gpu::read_header<formats::gpu::BitmapPlanesHeader>(matrix.host);
-  return parts_at(tokens, header.cols) +
+  return behind_padded(tokens, header.cols) +
          best_prefill_cut<__nv_bfloat16, BitmapPlanesSource>(bitmap_prefill_shape(header, tokens)).part_bytes;
 }
 
@@ -69,7 +69,7 @@ template <class T>
 int bitmap_prefill_launch_typed(const PackedMatrix& matrix, GpuArgs args) {
   const auto header = formats::gpu::read_header<formats::gpu::BitmapPlanesHeader>(matrix.host);
   PrefillShape shape = bitmap_prefill_shape(header, args.tokens);
-  std::byte* parts = args.workspace + parts_at(args.tokens, shape.cols);
+  std::byte* parts = args.workspace + behind_padded(args.tokens, shape.cols);
   if (const int error = pad_activations(args, shape); error != cudaSuccess) return error;
   return launch_prefill<T, BitmapPlanesSource>(shape, bitmap_prefill_source(matrix, header, shape),
                                                best_prefill_cut<T, BitmapPlanesSource>(shape), args,

@@ -220,11 +220,6 @@ inline int pad_activations(GpuArgs& args, PrefillShape& shape) {
   return error;
 }
 
-/// Where scratch for sums begins, behind a padded copy of X.
-inline std::size_t parts_at(std::int64_t tokens, std::int64_t cols) {
-  return (padded_bytes(tokens, cols) + 255) / 256 * 256;
-}
-
 /// The kernel of a tile; tiles with a loop of their own say which.
 template <class T, class Source, class Tile>
 inline constexpr auto prefill_kernel_of = prefill_kernel<T, Source, Tile>;

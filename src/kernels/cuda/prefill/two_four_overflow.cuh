@@ -36,12 +36,9 @@ inline std::string two_four_overflow_refuses(const PackedMatrix& matrix, std::in
 }
 
 /// Scratch: x with rows that begin at multiples of 16 bytes where they do not, then the gathered columns.
-inline std::size_t gathered_at(std::int64_t tokens, std::int64_t cols) {
-  return (padded_bytes(tokens, cols) + 255) / 256 * 256;
-}
 inline std::size_t two_four_overflow_scratch(const PackedMatrix& matrix, std::int64_t tokens) {
   const auto header = formats::gpu::read_header<formats::gpu::TwoFourOverflowHeader>(matrix.host);
-  return gathered_at(tokens, header.cols) + gathered_bytes(tokens, header.chunks);
+  return behind_padded(tokens, header.cols) + gathered_bytes(tokens, header.chunks);
 }
 
 /// Gathers columns, if any are lifted, and multiplies.
@@ -80,7 +77,7 @@ template <class T>
 int two_four_overflow_launch_typed(const PackedMatrix& matrix, GpuArgs args) {
   const auto header = formats::gpu::read_header<formats::gpu::TwoFourOverflowHeader>(matrix.host);
   PrefillShape shape = two_four_overflow_shape(header, args.tokens);
-  std::byte* gathered = args.workspace + gathered_at(args.tokens, header.cols);
+  std::byte* gathered = args.workspace + behind_padded(args.tokens, header.cols);
   if (const int error = pad_activations(args, shape); error != cudaSuccess) return error;
   return two_four_overflow_launch_cut<T>(matrix.device, header, shape,
                                          best_prefill_cut<T, TwoFourOverflowSource>(shape), gathered, args,
