@@ -45,6 +45,8 @@ constexpr std::array shapes = {
 };
 /// Columns that tensor cores may add up by themselves, in blocks.
 constexpr int most_blocks_unflushed = 5;
+/// A launch has at most so many blocks along y.
+constexpr std::int64_t most_row_tiles = 65535;
 
 struct Choice {
   const Shape* shape = nullptr;  ///< nullptr: split_blocks_wide
@@ -69,8 +71,9 @@ Choice choose(const SplitBlocksHeader& h, std::int64_t tokens, int sms) {
       if (splits > 1 && splits * shape.k_groups > h.k_blocks) continue;
       const std::int64_t blocks = (h.k_blocks + splits * shape.k_groups - 1) / (splits * shape.k_groups);
       if (shape.flushes != (blocks > most_blocks_unflushed)) continue;
-      const std::int64_t clusters =
-          (h.rows + shape.rows - 1) / shape.rows * ((tokens + shape.tokens - 1) / shape.tokens);
+      const std::int64_t row_tiles = (h.rows + shape.rows - 1) / shape.rows;
+      if (row_tiles > most_row_tiles) continue;
+      const std::int64_t clusters = row_tiles * ((tokens + shape.tokens - 1) / shape.tokens);
       const std::int64_t at_once = std::max(1, sms_for(splits, sms) / splits * shape.ctas_an_sm);
       const std::int64_t rounds = (clusters + at_once - 1) / at_once;
       const std::int64_t sharing =
