@@ -122,7 +122,7 @@ class BitmapWarp {
     for_each_quad([](int, float(&v)[4]) { v[0] = v[1] = v[2] = v[3] = 0.0f; });
   }
 
-  /// Looks up 32 units at once: where their blocks begin and where the next ones do, in units of 32 bytes.
+  /// Looks up 32 units at once: where their blocks begin and where the next ones do, in units of 16 bytes.
   __device__ void look_up(int unit) {
     unit += lane_;
     if (unit >= end_) return;

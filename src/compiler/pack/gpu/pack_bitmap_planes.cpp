@@ -97,7 +97,7 @@ std::vector<std::byte> pack_bitmap_planes(const MatrixView& weight, DType dtype,
     kept += values[b];
     units += bytes / bitmap_planes_align;
     if (units > std::numeric_limits<std::uint32_t>::max())
-      throw InternalError("pack: bitmap_planes holds at most 128 GB");
+      throw InternalError("pack: bitmap_planes holds at most 64 GB");
     index[b + 1] = static_cast<std::uint32_t>(units);
   }
 

@@ -17,7 +17,7 @@
 //                                lane, step, row (g, g + 8), position; the last unit is filled up with zeros.
 //
 // Blocks stand tile by tile (16 rows; a multiple of four tiles, the last may be empty), in a tile by column,
-// each at a multiple of 32 bytes.
+// each at a multiple of 16 bytes.
 #pragma once
 
 #include <bit>
@@ -38,8 +38,8 @@ inline constexpr int bitmap_planes_steps = 8;  ///< of 16 columns, in a block
 /// Where masks and values begin in a block.
 inline constexpr int bitmap_planes_mask_at = 16;
 inline constexpr int bitmap_planes_values_at = bitmap_planes_mask_at + 8 * bitmap_planes_lanes;
-/// Blocks begin at multiples of this: whole sectors of DRAM and L2.
-inline constexpr int bitmap_planes_align = 32;
+/// Blocks begin at multiples of this, as bulk copies ask for.
+inline constexpr int bitmap_planes_align = 16;
 inline constexpr int bitmap_planes_max_block =
     bitmap_planes_values_at + 2 * bitmap_planes_rows * bitmap_planes_cols + 16;
 
@@ -53,7 +53,7 @@ struct BitmapPlanesHeader : BlobHeader {
   std::uint32_t reserved = 0;
   // Offsets from the start of the blob, multiples of 128.
   std::uint64_t index =
-      0;  ///< u32[tiles · k_blocks + 1]: where blocks begin in `blocks`, in units of 32 bytes
+      0;  ///< u32[tiles · k_blocks + 1]: where blocks begin in `blocks`, in units of 16 bytes
   std::uint64_t blocks = 0;  ///< block (tile, k) is number tile · k_blocks + k
 };
 
