@@ -46,7 +46,8 @@ double host_us(const cross::cuda::Session& session, const Weight& weight, std::i
 
 nlohmann::json host_part(Arena& arena, const PartOptions& options) {
   const std::vector<std::int64_t> tokens =
-      options.tokens.empty() ? std::vector<std::int64_t>{1, 8, 64} : options.tokens;
+      options.tokens.empty() ? std::vector<std::int64_t>{1, 8, 64, 1024} : options.tokens;
+  constexpr std::int64_t few_tokens = 64;  // beyond them kernels for many
   // Small, so that the GPU keeps up and its queue never fills.
   const Shape shape{512, 512};
   const PackedForms forms = pack_all(iid_weight(options.type(), shape, 0.3, options.seed), arena.device(),
@@ -60,16 +61,19 @@ nlohmann::json host_part(Arena& arena, const PartOptions& options) {
       plan.device = "cuda";
       plan.dtype = options.type();
       layer.variants[0].tokens = t;
+      if (layer.variants[0].shape != "library")
+        layer.variants[0].shape = t > few_tokens ? "prefill" : "decode";
       plan.layers.push_back(layer);
       const cross::cuda::Session session(plan, arena.device().index);
       const double plain = host_us(session, forms.weight, t, false),
                    chain = host_us(session, forms.weight, t, true);
-      fmt::print("{:>12} N={:<3} {:>6.2f} {:>6.2f}  {}\n", name, t, plain, chain, session.kernel(0, t));
+      fmt::print("{:>12} N={:<4} {:>6.2f} {:>6.2f}  {}\n", name, t, plain, chain, session.kernel(0, t));
       rows.push_back({{"name", name}, {"tokens", t}, {"host_us", plain}, {"chain_host_us", chain}});
     }
   };
   for (const cross::Format format : cross::gpu_formats)
-    if (const cross::LayerPlan* layer = forms.find(format, 64)) measure(*layer, std::string(name_of(format)));
+    if (const cross::LayerPlan* layer = forms.find(format, few_tokens))
+      measure(*layer, std::string(name_of(format)));
   cross::LayerPlan dense;
   dense.name = "dense";
   dense.rows = shape.rows;

@@ -156,10 +156,24 @@ Layer::Route Layer::route(std::int64_t tokens) const {
 
 std::size_t Layer::expanded_bytes() const { return formats::round_up(plan_.dense_bytes(dtype_), alignment); }
 
-/// [expanded weights] [fp32 product] [the library's own]
+const Layer::Known& Layer::known(std::int64_t tokens) const {
+  {
+    const std::shared_lock lock(known_mutex_);
+    if (const auto found = known_.find(tokens); found != known_.end()) return found->second;
+  }
+  Known found;
+  found.route = route(tokens);
+  found.scratch = scratch_of(found.route, tokens);
+  const std::unique_lock lock(known_mutex_);
+  return known_.emplace(tokens, found).first->second;
+}
+
 std::size_t Layer::scratch_bytes(std::int64_t tokens) const {
-  if (tokens <= 0) return 0;
-  const Route way = route(tokens);
+  return tokens <= 0 ? 0 : known(tokens).scratch;
+}
+
+/// [expanded weights] [fp32 product] [the library's own]
+std::size_t Layer::scratch_of(const Route& way, std::int64_t tokens) const {
   RunArgs plain;
   plain.tokens = tokens;
   plain.bias = false;
@@ -176,7 +190,7 @@ std::size_t Layer::scratch_bytes(std::int64_t tokens) const {
 }
 
 void Layer::run(const RunArgs& args, const LayerWorkspace& workspace, void* stream, int copy) const {
-  const Route way = route(args.tokens);
+  const Route& way = known(args.tokens).route;
   if (const CompressedProduct* product = compressed(way, args); product != nullptr)
     product->enqueue(copy, args.x, args.y, args.residual, workspace.scratch, stream);
   else if (way.slice > 0)

@@ -70,6 +70,14 @@ class Layer {
   const std::byte* in_image(std::span<const std::byte> bytes) const;
   void upload_bias();
   Route route(std::int64_t tokens) const;
+  std::size_t scratch_of(const Route& route, std::int64_t tokens) const;
+  /// How a number of tokens runs, found once: kernels for many tokens compare dozens of cuts before they
+  /// answer.
+  struct Known {
+    Route route;
+    std::size_t scratch = 0;
+  };
+  const Known& known(std::int64_t tokens) const;
   bool adds_bias(const RunArgs& args) const { return args.bias && !plan_.bias.empty(); }
   void run_packed(const Route& route, const RunArgs& args, const LayerWorkspace& workspace, void* stream,
                   int copy) const;
@@ -90,6 +98,8 @@ class Layer {
   DeviceBuffer bias_, narrow_bias_;  ///< fp32; in dtype_, for the library
   bool bias_exact_ = true;           ///< narrow_bias_ holds the same values
   std::size_t zeroed_bytes_ = 0;
+  mutable std::shared_mutex known_mutex_;
+  mutable std::map<std::int64_t, Known> known_;
   mutable std::shared_mutex products_mutex_;
   mutable std::map<std::pair<std::int64_t, Fused>, std::unique_ptr<DenseProduct>> products_;
 };
