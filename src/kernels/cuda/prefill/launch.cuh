@@ -32,8 +32,12 @@ struct PrefillShape {
   double token_clocks = 0.57;
   /// And for each warp group of an SM beyond two.
   double group_clocks = 0;
+  /// Weights of a panel's block in memory, where its bandwidth may bound a round of tiles.
+  std::uint32_t weight_bytes = 0;
   /// What expanding a step takes of a scheduler for each warp group, in which tensor cores get little done.
   double expand_clocks = 0;
+  /// And its products of a token.
+  double busy_clocks = 0.345;
 };
 
 /// How a launch cuts the product.
@@ -73,14 +77,21 @@ void choose_rings(Tile, PrefillCut& cut, const PrefillShape& shape, std::size_t 
   }
 }
 
-/// Clocks of a cluster's `blocks` of K.
+/// Token tiles that are worked on side by side.
+inline constexpr int prefill_band = 8;
+
+/// Clocks of a cluster's `blocks` of K, where `clusters` of them work at a time: those on the same rows read
+/// the same weights, once from memory.
 template <class Tile>
-double clocks_of_blocks(const PrefillShape& shape, int blocks) {
+double clocks_of_blocks(const PrefillCut& cut, const PrefillShape& shape, int blocks, int clusters) {
   constexpr int groups = Tile::groups * Tile::ctas;  // of an SM
   const double step = std::max(
       shape.step_clocks + shape.token_clocks * Tile::tokens * groups / 2 + shape.group_clocks * (groups - 2),
-      groups * (shape.expand_clocks + 0.345 * Tile::tokens));
-  return (blocks + Tile::splits - 1) / Tile::splits * (shape.block_cols / 16.0) * step;
+      groups * (shape.expand_clocks + shape.busy_clocks * Tile::tokens));
+  constexpr double bytes_a_clock = 2100;  // of memory, on an H200
+  const double read = static_cast<double>(clusters * cut.sharers * Tile::splits) * Tile::groups *
+                      shape.weight_bytes / std::min(cut.token_tiles, prefill_band) / bytes_a_clock;
+  return (blocks + Tile::splits - 1) / Tile::splits * std::max(shape.block_cols / 16.0 * step, read);
 }
 template <class Tile>
 double clocks_of_outputs() {
@@ -94,8 +105,11 @@ double clocks_of_outputs() {
 /// keep its schedulers busy. It must only tell cuts apart.
 template <class Tile>
 double clocks_of(const PrefillCut& cut, int tiles, const PrefillShape& shape) {
-  const int waves = (tiles + cut.clusters - 1) / cut.clusters;
-  return waves * (clocks_of_blocks<Tile>(shape, shape.blocks) + clocks_of_outputs<Tile>());
+  const auto round = [&](int clusters) {
+    return clocks_of_blocks<Tile>(cut, shape, shape.blocks, clusters) + clocks_of_outputs<Tile>();
+  };
+  const int rounds = tiles / cut.clusters, rest = tiles % cut.clusters;
+  return rounds * round(cut.clusters) + (rest > 0 ? round(rest) : 0.0);
 }
 
 /// Clocks of a cut whose last tiles are dealt by blocks. Fitted on an H200, where the least of all is within
@@ -107,19 +121,20 @@ double clocks_of_shares(const PrefillCut& cut, const PrefillShape& shape) {
   const auto share = static_cast<int>((units + cut.clusters - 1) / cut.clusters);
   const int outputs = std::max(1, (share - 1) / shape.blocks);  // between pieces, and behind the last
   const int parts = (shape.blocks + share - 1) / share;         // of a tile, besides the first
-  return clocks_of<Tile>(cut, cut.whole_tiles, shape) + clocks_of_blocks<Tile>(shape, share) +
-         outputs * clocks_of_outputs<Tile>() + announced + (1 + parts) * Tile::part_bytes / bytes_a_clock;
+  return clocks_of<Tile>(cut, cut.whole_tiles, shape) +
+         clocks_of_blocks<Tile>(cut, shape, share, cut.clusters) + outputs * clocks_of_outputs<Tile>() +
+         announced + (1 + parts) * Tile::part_bytes / bytes_a_clock;
 }
 
 /// Clusters come as GPCs have room for them: on an H100 of 132 SMs all pairs fit and 30 fours, not 33.
 template <class Tile>
-int most_prefill_clusters(int sharers) {
-  const int size = sharers * Tile::splits, ctas = device_limits().sms * Tile::ctas;
+int most_prefill_clusters(const DeviceLimits& limits, int sharers) {
+  const int size = sharers * Tile::splits, ctas = limits.sms * Tile::ctas;
   return size <= 2 ? ctas / size : std::max(1, ctas / size * 10 / 11);
 }
 
 template <class T, class Source, class Tile>
-PrefillCut cut_for(const PrefillShape& shape, int sharers) {
+PrefillCut cut_for(const PrefillShape& shape, int sharers, const DeviceLimits& limits) {
   PrefillCut cut;
   cut.groups = Tile::groups;
   cut.tokens = Tile::tokens;
@@ -129,9 +144,9 @@ PrefillCut cut_for(const PrefillShape& shape, int sharers) {
   cut.row_tiles = (row_tiles + sharers - 1) / sharers;
   cut.token_tiles = static_cast<int>((shape.tokens + Tile::tokens - 1) / Tile::tokens);
   constexpr std::size_t reserved = 1024;  // of a CTA, by the system
-  choose_rings(Tile{}, cut, shape, (device_limits().shared_bytes + reserved) / Tile::ctas - reserved);
+  choose_rings(Tile{}, cut, shape, (limits.shared_bytes + reserved) / Tile::ctas - reserved);
   if (cut.x_places == 0 || shape.blocks < Tile::splits) return cut;
-  cut.clusters = std::min(most_prefill_clusters<Tile>(sharers), cut.tiles());
+  cut.clusters = std::min(most_prefill_clusters<Tile>(limits, sharers), cut.tiles());
   cut.whole_tiles = cut.tiles();
   cut.clocks = clocks_of<Tile>(cut, cut.tiles(), shape);
   return cut;
@@ -139,10 +154,10 @@ PrefillCut cut_for(const PrefillShape& shape, int sharers) {
 
 /// The same with equal shares of all but `rounds` rounds of tiles; no clusters where that cannot be.
 template <class Tile>
-PrefillCut shared_cut(PrefillCut cut, const PrefillShape& shape, int rounds) {
+PrefillCut shared_cut(PrefillCut cut, const PrefillShape& shape, int rounds, const DeviceLimits& limits) {
   const int size = cut.sharers * Tile::splits;
   constexpr int counters = counter_bytes / sizeof(std::uint32_t);
-  cut.clusters = std::min(most_prefill_clusters<Tile>(cut.sharers), counters / size);
+  cut.clusters = std::min(most_prefill_clusters<Tile>(limits, cut.sharers), counters / size);
   cut.whole_tiles = rounds * cut.clusters;
   const int shared = cut.tiles() - cut.whole_tiles;
   if (rounds < 0 || shared <= 0 || shared > 2 * cut.clusters ||
@@ -166,25 +181,26 @@ void for_each_tail_of(F f) {
 
 /// Calls f with every cut of the product into one kind of tile.
 template <class T, class Source, class Tile, class F>
-void for_each_cut(const PrefillShape& shape, F f) {
+void for_each_cut(const PrefillShape& shape, const DeviceLimits& limits, F f) {
   for (const int sharers : {1, 2}) {
     if (sharers == 2 && !(shape.shares_x && shape.panels > Tile::groups)) continue;
-    const PrefillCut cut = cut_for<T, Source, Tile>(shape, sharers);
+    const PrefillCut cut = cut_for<T, Source, Tile>(shape, sharers, limits);
     if (cut.clusters == 0) continue;
     f(cut);
     const int rounds = cut.tiles() / cut.clusters;
     if constexpr (Tile::deals_blocks) {
       if (!shape.shares_tiles) continue;
-      f(shared_cut<Tile>(cut, shape, rounds));
-      f(shared_cut<Tile>(cut, shape, rounds - 1));
+      f(shared_cut<Tile>(cut, shape, rounds, limits));
+      f(shared_cut<Tile>(cut, shape, rounds - 1, limits));
     } else if (sharers == 1 && Tile::splits == 1 && cut.tiles() > rounds * cut.clusters) {
+      constexpr double tail_start = 7000;  // until the second launch multiplies
       for_each_tail_of<Source, Tile>([&](auto split) {
-        const PrefillCut tail = cut_for<T, Source, decltype(split)>(shape, 1);
+        const PrefillCut tail = cut_for<T, Source, decltype(split)>(shape, 1, limits);
         if (tail.clusters == 0) return;
         PrefillCut with_tail = cut;
         with_tail.tail_splits = tail.splits;
         with_tail.whole_tiles = rounds * cut.clusters;
-        with_tail.clocks = clocks_of<Tile>(cut, with_tail.whole_tiles, shape) +
+        with_tail.clocks = clocks_of<Tile>(cut, with_tail.whole_tiles, shape) + tail_start +
                            clocks_of<decltype(split)>(tail, cut.tiles() - with_tail.whole_tiles, shape);
         f(with_tail);
       });
@@ -196,14 +212,18 @@ void for_each_cut(const PrefillShape& shape, F f) {
 /// leave SMs idle); for equal rounds sharing is preferred.
 template <class T, class Source>
 PrefillCut best_prefill_cut(const PrefillShape& shape) {
-  constexpr double own_x = 1.1;  // times the clocks
+  constexpr double own_x = 1.1;                 // times the clocks
+  const DeviceLimits limits = device_limits();  // asked once: it asks CUDA
   PrefillCut best;
   for_each_tile_of(Source{}, [&](auto tile) {
     using Tile = decltype(tile);
-    for_each_cut<T, Source, Tile>(shape, [&](PrefillCut cut) {
+    for_each_cut<T, Source, Tile>(shape, limits, [&](const PrefillCut& cut) {
       if (cut.clusters == 0) return;
-      if (cut.sharers == 1 && shape.shares_x && shape.panels > Tile::groups) cut.clocks *= own_x;
-      if (best.clusters == 0 || cut.clocks < best.clocks) best = cut;
+      const bool spares_x = cut.sharers == 1 && shape.shares_x && shape.panels > Tile::groups;
+      const double clocks = spares_x ? cut.clocks * own_x : cut.clocks;
+      if (best.clusters > 0 && clocks >= best.clocks) return;
+      best = cut;
+      best.clocks = clocks;
     });
   });
   return best;
@@ -242,7 +262,7 @@ int launch_prefill_tiles(const PrefillShape& shape, const typename Source::Param
   p.tokens = static_cast<std::int32_t>(args.tokens);
   p.row_tiles = cut.row_tiles;
   p.token_tiles = cut.token_tiles;
-  p.band = std::min(cut.token_tiles, 8);
+  p.band = std::min(cut.token_tiles, prefill_band);
   p.first = first;
   p.last = last;
   p.part = part;
@@ -292,9 +312,9 @@ int launch_prefill(const PrefillShape& shape, const typename Source::Params& sou
       for_each_tail_of<Source, Tile>([&](auto split) {
         using Split = decltype(split);
         if (error == cudaSuccess && cut.tail_splits == Split::splits)
-          error = launch_prefill_tiles<T, Source, Split>(shape, source, cut_for<T, Source, Split>(shape, 1),
-                                                         cut.whole_tiles, cut.tiles(), PrefillPart::tail,
-                                                         args, dtype, nullptr);
+          error = launch_prefill_tiles<T, Source, Split>(
+              shape, source, cut_for<T, Source, Split>(shape, 1, device_limits()), cut.whole_tiles,
+              cut.tiles(), PrefillPart::tail, args, dtype, nullptr);
       });
   });
   return error;

@@ -213,8 +213,11 @@ class SumExchange {
     }
   }
 
+  /// @param last  nothing is exchanged after this: no CTA tells others that they may send again, so each may
+  /// end once it has its sums
   /// @return in `own_sums`: the sums of this CTA's tokens, its own first, then those of the others in order.
-  __device__ void add_up(const float (&sums)[Tile::eights][4], float (&own_sums)[Tile::own_eights][4]) {
+  __device__ void add_up(const float (&sums)[Tile::eights][4], float (&own_sums)[Tile::own_eights][4],
+                         bool last = false) {
 #pragma unroll
     for (int owner = 0; owner < Tile::splits; ++owner)
       if (owner == split_)
@@ -223,13 +226,14 @@ class SumExchange {
 #pragma unroll
           for (int j = 0; j < 4; ++j) own_sums[e][j] = sums[owner * own + e][j];
 #pragma unroll
-    for (int round = 0; round < Tile::exchange_rounds; ++round) add_round(sums, own_sums, round * sent);
+    for (int round = 0; round < Tile::exchange_rounds; ++round)
+      add_round(sums, own_sums, round * sent, last && round == Tile::exchange_rounds - 1);
   }
 
  private:
   /// `sent` of every CTA's eights, from `first` on.
   __device__ __forceinline__ void add_round(const float (&sums)[Tile::eights][4],
-                                            float (&own_sums)[Tile::own_eights][4], int first) {
+                                            float (&own_sums)[Tile::own_eights][4], int first, bool last) {
     if (lane_ == 0) arrive_expecting(full_, (Tile::splits - 1) * sent * 512);
     wait_in_cluster(empty_, parity_ ^ 1);
 #pragma unroll
@@ -256,7 +260,7 @@ class SumExchange {
         own_sums[first + e][3] += __uint_as_float(v.w);
       }
     __syncwarp();
-    if (lane_ < Tile::splits && lane_ != split_) arrive_in_cluster(in_cta(empty_, cta(lane_)));
+    if (!last && lane_ < Tile::splits && lane_ != split_) arrive_in_cluster(in_cta(empty_, cta(lane_)));
   }
 
   static constexpr int own = Tile::own_eights, sent = Tile::exchanged_eights;

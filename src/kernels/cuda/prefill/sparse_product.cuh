@@ -66,6 +66,8 @@ struct SparseMemory {
 template <class T, class Source, class Tile>
 class SparseCta {
   using Memory = SparseMemory<T, Source, Tile>;
+  /// Places whose weights are asked for before X: copies come in turn, and more of them would hold X up.
+  static constexpr int weights_ahead = 2;
 
  public:
   __device__ SparseCta(const PrefillParams<T, Source>& params, const Memory& memory, std::byte* shared)
@@ -74,52 +76,60 @@ class SparseCta {
     split_ = rank / p_.sharers;
     share_ = rank - split_ * p_.sharers;
     const int size = p_.sharers * Tile::splits;
+    const int part_tokens = Tile::tokens / p_.sharers;
+    first_token_ = share_ * part_tokens;
+    x_part_ = static_cast<std::uint32_t>(first_token_) * (2 * prefill_chunk_cols);
+    x_ctas_ = static_cast<std::uint16_t>(((1 << p_.sharers) - 1) << (split_ * p_.sharers));
     released_ = in_cta(m_.empty(0), split_ * p_.sharers + (lane_ < p_.sharers ? lane_ : 0));
     cluster_ = static_cast<int>(blockIdx.x) / size;
     clusters_ = static_cast<int>(gridDim.x) / size;
   }
 
-  __device__ void prepare() const {
-    for (int place = 0; place < prefill_most_places; ++place) {
-      barrier_init(m_.full(place), 1);
-      barrier_init(m_.empty(place), p_.sharers * Tile::groups * 4);
+  /// The lane that brings makes the barriers, and asks at once for the weights of the first places: no kernel
+  /// writes them, so they wait for none.
+  /// @return how many places
+  __device__ __forceinline__ int begin() const {
+    for (int place = 0; place < prefill_most_places; ++place) barrier_init(m_.full(place), 1);
+    fence_barrier_init();
+    fence_async_proxy();
+    int ahead = 0;
+    if (const int tile = tile_of(0); tile < p_.last) {
+      const int row_tile = row_tile_of(PrefillTurn(p_, tile));
+      const auto [first, last] = range(row_tile);
+      ahead = min(last - first, weights_ahead);
+      Feeds feeds(p_, row_tile, first);
+#pragma unroll 1
+      for (int place = 0; place < ahead; ++place) {
+        arrive_expecting(m_.full(place), Tile::brought_bytes);
+        bring_weights(feeds, first + place, place);
+      }
     }
+    for (int place = 0; place < prefill_most_places; ++place)
+      barrier_init(m_.empty(place), p_.sharers * Tile::groups * 4);
     if constexpr (Tile::splits > 1) SumExchange<Tile>::prepare(m_.sums());
     fence_barrier_init();
+    return ahead;
   }
 
   /// One lane brings weights and this CTA's part of X, to all that share it.
-  __device__ void bring() const {
-    const int part_tokens = Tile::tokens / p_.sharers;
-    const std::uint32_t part = static_cast<std::uint32_t>(share_) * (Tile::chunk_bytes / p_.sharers);
-    const auto ctas = static_cast<std::uint16_t>(((1 << p_.sharers) - 1) << (split_ * p_.sharers));
+  /// @param ahead  places whose weights are on their way
+  __device__ __forceinline__ void bring(int ahead) const {
     RingPlace ring;
     for (int round = 0, tile = tile_of(0); tile < p_.last; tile = tile_of(++round)) {
       const PrefillTurn turn(p_, tile);
       const int row_tile = row_tile_of(turn);
-      const int token = turn.token_tile * Tile::tokens + share_ * part_tokens;
+      const int token = turn.token_tile * Tile::tokens + first_token_;
       const auto [first, last] = range(row_tile);
-      typename Source::Feed feed[Tile::groups];
-      // Past the last panel the last one is multiplied again, for outputs that nobody stores.
-#pragma unroll
-      for (int group = 0; group < Tile::groups; ++group)
-        feed[group].begin(p_.source, row_tile, min(row_tile * Tile::groups + group, p_.source.panels - 1),
-                          first);
-      for (int stage = first; stage < last; ++stage, ring.next(p_.x_places)) {
-        const std::uint32_t full = m_.full(ring.place);
+      int stage = first;
+#pragma unroll 1
+      for (; ahead > 0; --ahead, ++stage, ring.next(p_.x_places)) bring_x(row_tile, stage, token, ring.place);
+      Feeds feeds(p_, row_tile, stage);
+#pragma unroll 1
+      for (; stage < last; ++stage, ring.next(p_.x_places)) {
         wait_in_cluster(m_.empty(ring.place), ring.parity ^ 1);
-        arrive_expecting(full, Tile::brought_bytes);
-        const std::uint32_t x = m_.x(ring.place);
-        if (Source::gathered(p_.source, stage)) {
-          bring_gathered(x, row_tile, stage, token, full);
-        } else if (p_.sharers > 1) {
-          copy_box_to_all(x + part, p_.x_map, stage * prefill_chunk_cols, token, full, ctas);
-        } else {
-          copy_box(x, p_.x_map, stage * prefill_chunk_cols, token, full);
-        }
-#pragma unroll
-        for (int group = 0; group < Tile::groups; ++group)
-          copy_bytes(m_.w(ring.place, group), feed[group].next(p_.source, stage), Source::stage_bytes, full);
+        arrive_expecting(m_.full(ring.place), Tile::brought_bytes);
+        bring_x(row_tile, stage, token, ring.place);
+        bring_weights(feeds, stage, ring.place);
       }
     }
   }
@@ -155,7 +165,7 @@ class SparseCta {
       const std::int64_t token = static_cast<std::int64_t>(turn.token_tile) * Tile::tokens;
       if constexpr (Tile::splits > 1) {
         float own[Tile::own_eights][4];
-        exchange.add_up(sums, own);
+        exchange.add_up(sums, own, tile_of(round + 1) >= p_.last);
         store_panel<T, Source, Tile>(p_, own, panel, token + split_ * Tile::own_eights * 8, staging, group);
       } else {
         store_panel<T, Source, Tile>(p_, sums, panel, token, staging, group);
@@ -177,13 +187,36 @@ class SparseCta {
     return {stages * split_ / Tile::splits, stages * (split_ + 1) / Tile::splits};
   }
 
-  /// Gathered columns, once they are there.
-  __device__ __forceinline__ void bring_gathered(std::uint32_t x, int row_tile, int stage, int token,
-                                                 std::uint32_t full) const {
-    if constexpr (Gathers<Source>) {
-      if (p_.part == PrefillPart::gathering) wait_for_predecessor();
-      copy_box(x, p_.source.gathered_map, 0,
-               Source::gathered_chunk(p_.source, row_tile, stage) * p_.tokens + token, full);
+  /// Where the weights of a row tile's panels lie, from a stage on. Past the last panel the last one is
+  /// multiplied again, for outputs that nobody stores.
+  struct Feeds {
+    typename Source::Feed feed[Tile::groups];
+    __device__ __forceinline__ Feeds(const PrefillParams<T, Source>& p, int row_tile, int first) {
+#pragma unroll
+      for (int group = 0; group < Tile::groups; ++group)
+        feed[group].begin(p.source, row_tile, min(row_tile * Tile::groups + group, p.source.panels - 1),
+                          first);
+    }
+  };
+  __device__ __forceinline__ void bring_weights(Feeds& feeds, int stage, int place) const {
+#pragma unroll
+    for (int group = 0; group < Tile::groups; ++group)
+      copy_bytes(m_.w(place, group), feeds.feed[group].next(p_.source, stage), Source::stage_bytes,
+                 m_.full(place));
+  }
+  /// This CTA's part of a stage's X.
+  __device__ __forceinline__ void bring_x(int row_tile, int stage, int token, int place) const {
+    const std::uint32_t x = m_.x(place), full = m_.full(place);
+    if (Source::gathered(p_.source, stage)) {
+      if constexpr (Gathers<Source>) {
+        if (p_.part == PrefillPart::gathering) wait_for_predecessor();  // until they are there
+        copy_box(x, p_.source.gathered_map, 0,
+                 Source::gathered_chunk(p_.source, row_tile, stage) * p_.tokens + token, full);
+      }
+    } else if (p_.sharers > 1) {
+      copy_box_to_all(x + x_part_, p_.x_map, stage * prefill_chunk_cols, token, full, x_ctas_);
+    } else {
+      copy_box(x, p_.x_map, stage * prefill_chunk_cols, token, full);
     }
   }
 
@@ -219,6 +252,9 @@ class SparseCta {
   const Memory& m_;
   std::byte* shared_;
   int lane_, split_, share_, cluster_, clusters_;
+  int first_token_;         ///< of its part of X, in a tile
+  std::uint32_t x_part_;    ///< where that part lies in a place of the ring
+  std::uint16_t x_ctas_;    ///< to which CTAs it goes
   std::uint32_t released_;  ///< where a lane says that the first place may be filled again
 };
 
@@ -230,18 +266,22 @@ __global__ void __launch_bounds__(Tile::threads, Tile::ctas)
   const SparseCta<T, Source, Tile> cta(p, memory, shared);
   const bool waits = p.part == PrefillPart::all || p.part == PrefillPart::before_tail;
   if (p.part != PrefillPart::before_tail) let_successor_start();
-  if (threadIdx.x == 0) cta.prepare();
+  const bool bringing = __shfl_sync(~0u, static_cast<int>(threadIdx.x >> 5), 0) == Tile::groups * 4;
+  int ahead = 0;
+  if (bringing && elect_one()) {
+    prefetch_map(p.x_map);
+    ahead = cta.begin();
+  }
   if (threadIdx.x == 32 && p.aligned_rows) prefetch_map(p.y_map);
-  if (threadIdx.x == Tile::groups * 128) prefetch_map(p.x_map);
   __syncwarp();
-  cluster_arrive();
+  cluster_arrive_relaxed();  // it orders the barriers, as their fence does: no one waits for copies
   cluster_wait();
   if (threadIdx.x >= Tile::groups * 128) {
     lower_registers<Tile::few_registers>();
-    if (threadIdx.x == Tile::groups * 128) {
+    if (bringing && elect_one()) {
       if (waits) wait_for_predecessor();
       if (p.part == PrefillPart::before_tail) let_successor_start();
-      cta.bring();
+      cta.bring(ahead);
     }
   } else {
     raise_registers<Tile::many_registers>();
@@ -250,6 +290,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::ctas)
   }
   wait_stores<0>();  // behind the branches: at the end of one of them ptxas would ignore its registers
   if (!waits) wait_for_predecessor();
+  if (p.sharers == 1) return;
   // No CTA leaves while another may still copy into it or count at its barriers.
   __syncwarp();
   cluster_arrive();

@@ -14,8 +14,10 @@ namespace cross::kernels::cuda {
 template <class F>
 void for_each_tile_of(TwoFourSource, F f) {
   for_each_sparse_tile(f);
+  f(SparseTile<2, 64, 2>{});
   f(SparseTile<3, 128, 1>{});
   f(SparseTile<3, 128, 2>{});
+  f(SparseTile<3, 128, 4>{});
   f(SparseTile<4, 64, 1>{});
   f(SparseTile<4, 64, 2>{});
 }
