@@ -195,8 +195,13 @@ __device__ __forceinline__ int cluster_rank() {
   return static_cast<int>(rank);
 }
 
-/// Four 8x8 matrices of 16-bit elements to shared memory, transposed; lane l names row l mod 8 of matrix l
-/// / 8.
+/// Four 8x8 matrices of 16-bit elements to shared memory; lane l names row l mod 8 of matrix l / 8.
+__device__ __forceinline__ void store_matrices(std::uint32_t row_address, const std::uint32_t (&v)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row_address),
+               "r"(v[0]), "r"(v[1]), "r"(v[2]), "r"(v[3])
+               : "memory");
+}
+/// The same, transposed.
 __device__ __forceinline__ void store_matrices_transposed(std::uint32_t row_address,
                                                           const std::uint32_t (&v)[4]) {
   asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(row_address),
