@@ -31,9 +31,11 @@ case $preset in
     ;;
 esac
 
-scripts/install_dependencies.sh build test
+groups=(build test)
+[[ $preset != tsan ]] || groups+=(tsan)
+scripts/install_dependencies.sh "${groups[@]}"
 configure "$preset"
 cmake --build --preset "$preset"
-# OpenMP's runtime is not instrumented, so ThreadSanitizer sees races in it that are none.
+# OpenBLAS, oneDNN and OpenMP's runtime are not instrumented, so ThreadSanitizer sees races in them that are none.
 [[ $preset == tsan ]] && export TSAN_OPTIONS="${TSAN_OPTIONS:-} ignore_noninstrumented_modules=1"
 exec ctest --test-dir "build/$preset" --output-on-failure --no-tests=error -j "$(nproc)" "$@"

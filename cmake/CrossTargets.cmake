@@ -13,6 +13,11 @@ endfunction()
 if(CROSS_SANITIZE)
   add_compile_options(-fsanitize=${CROSS_SANITIZE} -fno-omit-frame-pointer -g)
   add_link_options(-fsanitize=${CROSS_SANITIZE})
+  if(CROSS_SANITIZE MATCHES thread AND OpenMP_omp_LIBRARY)
+    # clang's OpenMP runtime looks there for the tool that tells ThreadSanitizer who waits for whom.
+    get_filename_component(openmp_folder ${OpenMP_omp_LIBRARY} DIRECTORY)
+    list(APPEND CMAKE_BUILD_RPATH ${openmp_folder})
+  endif()
 endif()
 
 function(cross_layer name)

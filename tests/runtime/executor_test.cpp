@@ -22,7 +22,7 @@ struct Pool {
 
 std::vector<Pool> pools() {
   std::vector<Pool> all = {{"threads", make_thread_executor}};
-  if (!testing::threads_are_checked) all.push_back({"openmp", make_openmp_executor});
+  all.push_back({"openmp", make_openmp_executor});
   return all;
 }
 
@@ -86,7 +86,6 @@ INSTANTIATE_TEST_SUITE_P(Pools, EveryPool, ::testing::ValuesIn(pools()),
 
 TEST(OpenMpExecutor, inside_a_parallel_region_runs_every_worker) {
   // OpenMP then gives a single thread: the tasks run one after the other.
-  if (testing::threads_are_checked) return;
   const auto executor = make_openmp_executor(4);
   std::atomic<int> calls = 0;
 #pragma omp parallel num_threads(2)

@@ -10,13 +10,6 @@
 
 namespace cross::testing {
 
-/// ThreadSanitizer cannot see into OpenMP's runtime and would report every use of it.
-#ifdef __SANITIZE_THREAD__
-inline constexpr bool threads_are_checked = true;
-#else
-inline constexpr bool threads_are_checked = false;
-#endif
-
 struct Call {
   Activation activation = Activation::none;
   const Array* residual = nullptr;

@@ -173,7 +173,6 @@ TEST_P(EveryWay, is_the_same_whoever_runs_it) {
     const Plan other = make_plan(w, how);
     for (const int workers : {1, 2, 3, 5})
       for (const bool openmp : {false, true}) {
-        if (openmp && testing::threads_are_checked) continue;
         const auto executor = openmp ? make_openmp_executor(workers) : make_thread_executor(workers);
         Session again(other, *executor);
         ASSERT_TRUE(same_bits(run_layer(again, other, x), y))

@@ -61,7 +61,7 @@ class GpuLayerFamily final : public LayerFamily {
   Packing pack_dense(std::int64_t& nnz) override {
     const DType dtype = in_.options.dtype;
     if (dtype == DType::fp32) return compiler::pack_dense(in_.weight, dtype, kernels::Arithmetic::fp32, nnz);
-    const auto [rows, cols] = std::pair(in_.weight.rows, in_.weight.cols);
+    const std::int64_t rows = in_.weight.rows, cols = in_.weight.cols;
     std::vector<std::byte> data(formats::round_up(static_cast<std::size_t>(rows * cols) * 2, 64) +
                                 formats::segment_overread);
     std::int64_t kept = 0;

@@ -60,7 +60,7 @@ GpuWorth gpu_worth(const MatrixView& weight, DType dtype, Format format, int thr
 
 std::optional<double> gpu_shape_us(const GpuCandidateInputs& in, Format format, std::string_view shape,
                                    std::int64_t tokens) {
-  const auto [rows, cols] = std::pair(in.weight.rows, in.weight.cols);
+  const std::int64_t rows = in.weight.rows, cols = in.weight.cols;
   const auto us = [&](const std::string& kernel, double density, std::int64_t count) {
     return in.profile.time_us(kernel, in.dtype == DType::fp32 ? "fp32" : "mma", density, count, rows, cols);
   };
