@@ -60,7 +60,8 @@ TEST(ParsePattern, RefusesNonsense) {
   };
   for (const auto& [text, why] : table) {
     SCOPED_TRACE(text);
-    testing::expect_refused<UsageError>([&, &text = text] { parse_pattern(text); }, {text, why, "it must be"});
+    testing::expect_refused<UsageError>([&, &text = text] { parse_pattern(text); },
+                                        {text, why, "it must be"});
   }
 }
 

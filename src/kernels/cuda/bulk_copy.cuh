@@ -46,10 +46,22 @@ __device__ __forceinline__ void barrier_wait(std::uint32_t barrier, std::uint32_
   }
 }
 
+/// True in one lane of a whole warp. Of a branch on it the compiler knows that one lane takes it; elsewhere
+/// every copy becomes a loop over the lanes that might be there.
+__device__ __forceinline__ bool elect_one() {
+#if __CUDA_ARCH__ >= 900
+  std::uint32_t elected;
+  asm volatile("{\n.reg .pred p;\nelect.sync _|p, 0xffffffff;\nselp.u32 %0, 1, 0, p;\n}" : "=r"(elected));
+  return elected != 0;
+#else
+  return (threadIdx.x & 31) == 0;
+#endif
+}
+
 /// Announces `bytes` of the warp's coming copies on `barrier`, before copy_to_shared. All lanes call it.
 __device__ __forceinline__ void expect_copies(std::uint32_t barrier, std::uint32_t bytes) {
 #if __CUDA_ARCH__ >= 900
-  if ((threadIdx.x & 31) == 0)
+  if (elect_one())
     asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
 #endif
 }
@@ -58,7 +70,7 @@ __device__ __forceinline__ void copy_to_shared(std::uint32_t shared, const std::
                                                std::uint32_t bytes, std::uint32_t barrier,
                                                std::uint64_t policy) {
 #if __CUDA_ARCH__ >= 900
-  if ((threadIdx.x & 31) == 0)
+  if (elect_one())
     asm volatile(
         "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, "
         "[%3], %4;" ::"r"(shared),

@@ -31,7 +31,7 @@ __device__ __forceinline__ void copy_steps(const Params& p, const Shared& shared
         const std::uint32_t half0 = cross_unit * (units & 0xffffu), half1 = cross_unit * (units >> 16);
         const std::uint32_t full = shared.full + 8 * ring.stage;
         barrier_wait(shared.empty + 8 * ring.stage, ring.parity ^ 1);
-        if (lane == 0) {
+        if (elect_one()) {
           asm volatile("st.shared.v2.b32 [%0], {%1, %2};" ::"r"(shared.halves + 8 * ring.stage), "r"(half0),
                        "r"(half1)
                        : "memory");
@@ -52,7 +52,6 @@ __device__ __forceinline__ void copy_steps(const Params& p, const Shared& shared
 /// One warp: windows of x and lists of every gather chunk, once for every 32 tokens.
 __device__ __forceinline__ void copy_chunks(const Params& p, const Shared& shared, std::uint32_t begin,
                                             std::uint32_t end) {
-  const int lane = static_cast<int>(threadIdx.x) & 31;
   Ring ring(p.chunk_stages);
   for (std::uint32_t i = begin; i < end; ++i) {
     const CrossPiece piece = p.pieces[i];
@@ -65,7 +64,7 @@ __device__ __forceinline__ void copy_chunks(const Params& p, const Shared& share
       for (std::uint32_t c = 0; c < chunks; ++c) {
         const CrossChunk& chunk = p.chunks[first_chunk + c];
         barrier_wait(shared.chunk_empty + 8 * ring.stage, ring.parity ^ 1);
-        if (lane == 0) {
+        if (elect_one()) {
           const std::uint32_t full = shared.chunk_full + 8 * ring.stage;
           expect_bytes(full, chunk.steps * columns_bytes + chunk.bytes);
           bulk_copy(shared.lists + ring.stage * p.chunk_bytes,

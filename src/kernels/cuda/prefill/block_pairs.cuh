@@ -111,7 +111,7 @@ class BlockPairCta {
       std::uint32_t step = __shfl_sync(~0u, walk.word(), 0);
       for (int i = 0; i < count; ++i, x.next(Tile::x_places)) {
         const std::uint32_t step_after = __shfl_sync(~0u, walk.word(), (i + 1) & 31);
-        if (lane_ == 0) {
+        if (elect_one()) {
           const auto place = static_cast<std::uint32_t>(x.place);
           wait_in_cluster(m_.x_empty(place), x.parity ^ 1);
           arrive_expecting(m_.x_full(place), Tile::chunk_bytes);
@@ -376,7 +376,7 @@ __global__ void __launch_bounds__(BlockPairTile::threads, 1)
       wait_for_predecessor();
       cta.bring_x();
     } else if (warp == 1) {
-      if ((threadIdx.x & 31) == 0) cta.bring_blocks();
+      if (elect_one()) cta.bring_blocks();
     }
   } else {
     raise_registers<Tile::many_registers>();

@@ -97,14 +97,6 @@ __device__ __forceinline__ void arrive_expecting(std::uint32_t barrier, std::uin
                : "memory");
 }
 
-/// True in one lane of a whole warp. Of a branch on it the compiler knows that one lane takes it; elsewhere
-/// every copy becomes a loop over the lanes that might be there.
-__device__ __forceinline__ bool elect_one() {
-  std::uint32_t elected;
-  asm volatile("{\n.reg .pred p;\nelect.sync _|p, 0xffffffff;\nselp.u32 %0, 1, 0, p;\n}" : "=r"(elected));
-  return elected != 0;
-}
-
 /// Copies a box of `map` from (column, row) to shared memory, zeros past the end of the tensor; one thread.
 __device__ __forceinline__ void copy_box(std::uint32_t shared, const CUtensorMap& map, int column, int row,
                                          std::uint32_t barrier) {

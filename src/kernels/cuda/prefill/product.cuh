@@ -368,7 +368,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::ctas)
     const int warp = static_cast<int>(threadIdx.x >> 5) - producer;
     if (warp == 0) {
       wait_for_predecessor();
-      if ((threadIdx.x & 31) == 0) cta.bring_x();
+      if (elect_one()) cta.bring_x();
     } else if (warp == 1) {
       cta.bring_weights();
     } else if (warp == 2) {
