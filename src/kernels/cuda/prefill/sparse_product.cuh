@@ -72,21 +72,27 @@ class SparseCta {
  public:
   __device__ SparseCta(const PrefillParams<T, Source>& params, const Memory& memory, std::byte* shared)
       : p_(params), m_(memory), shared_(shared), lane_(static_cast<int>(threadIdx.x & 31)) {
-    const int rank = cluster_rank();
-    split_ = rank / p_.sharers;
-    share_ = rank - split_ * p_.sharers;
-    const int size = p_.sharers * Tile::splits;
-    const int part_tokens = Tile::tokens / p_.sharers;
-    first_token_ = share_ * part_tokens;
+    // One or two sharers: shifts, as divisions would be half of a CTA's start.
+    const int rank = cluster_rank(), shift = p_.sharers - 1;
+    split_ = rank >> shift;
+    share_ = rank & shift;
+    first_token_ = share_ * (Tile::tokens >> shift);
     x_part_ = static_cast<std::uint32_t>(first_token_) * (2 * prefill_chunk_cols);
-    x_ctas_ = static_cast<std::uint16_t>(((1 << p_.sharers) - 1) << (split_ * p_.sharers));
+    x_ctas_ = static_cast<std::uint16_t>(((1 << p_.sharers) - 1) << (split_ << shift));
     released_ = in_cta(m_.empty(0), split_ * p_.sharers + (lane_ < p_.sharers ? lane_ : 0));
-    cluster_ = static_cast<int>(blockIdx.x) / size;
-    clusters_ = static_cast<int>(gridDim.x) / size;
+    cluster_ = static_cast<int>(blockIdx.x / Tile::splits >> shift);
+    clusters_ = static_cast<int>(gridDim.x / Tile::splits >> shift);
   }
 
-  /// The lane that brings makes the barriers, and asks at once for the weights of the first places: no kernel
-  /// writes them, so they wait for none.
+  __device__ __forceinline__ void prepare() const {
+    for (int place = 0; place < prefill_most_places; ++place)
+      barrier_init(m_.empty(place), p_.sharers * Tile::groups * 4);
+    if constexpr (Tile::splits > 1) SumExchange<Tile>::prepare(m_.sums());
+    fence_barrier_init();
+  }
+
+  /// The lane that brings asks at once for the weights of the first places: no kernel writes them, so they
+  /// wait for none.
   /// @return how many places
   __device__ __forceinline__ int begin() const {
     for (int place = 0; place < prefill_most_places; ++place) barrier_init(m_.full(place), 1);
@@ -104,10 +110,6 @@ class SparseCta {
         bring_weights(feeds, first + place, place);
       }
     }
-    for (int place = 0; place < prefill_most_places; ++place)
-      barrier_init(m_.empty(place), p_.sharers * Tile::groups * 4);
-    if constexpr (Tile::splits > 1) SumExchange<Tile>::prepare(m_.sums());
-    fence_barrier_init();
     return ahead;
   }
 
@@ -272,6 +274,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::ctas)
     prefetch_map(p.x_map);
     ahead = cta.begin();
   }
+  if (threadIdx.x == 0) cta.prepare();
   if (threadIdx.x == 32 && p.aligned_rows) prefetch_map(p.y_map);
   __syncwarp();
   cluster_arrive_relaxed();  // it orders the barriers, as their fence does: no one waits for copies

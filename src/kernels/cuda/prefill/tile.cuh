@@ -106,9 +106,9 @@ struct PrefillTurn {
   template <class P>
   __device__ __forceinline__ PrefillTurn(const P& p, int tile) {
     const int in_band = p.band * p.row_tiles;
-    const int band = tile / in_band, rest = tile - band * in_band;
+    const int band = tile < in_band ? 0 : tile / in_band, rest = tile - band * in_band;
     const int width = min(p.band, p.token_tiles - band * p.band);
-    row_tile = rest / width;
+    row_tile = width == 1 ? rest : rest / width;
     token_tile = band * p.band + rest - row_tile * width;
   }
 };
