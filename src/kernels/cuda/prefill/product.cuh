@@ -74,7 +74,6 @@ class PrefillCta {
 
   /// One lane brings X: this CTA's part of every chunk, to all that share it.
   __device__ void bring_x() {
-    prefetch_map(p_.x_map);
     const int part_tokens = Tile::tokens / p_.sharers;
     const std::uint32_t part = static_cast<std::uint32_t>(sharer_) * (Tile::chunk_bytes / p_.sharers);
     const auto ctas = static_cast<std::uint16_t>(((1 << p_.sharers) - 1) << (split_ * p_.sharers));
@@ -358,21 +357,23 @@ __global__ void __launch_bounds__(Tile::threads, Tile::ctas)
   PrefillCta<T, Source, Tile> cta(p, memory, shared);
   let_successor_start();
   constexpr int producer = Tile::groups * 4;  // its first warp
+  const int warp = __shfl_sync(~0u, static_cast<int>(threadIdx.x >> 5), 0) - producer;
   if (threadIdx.x == 0) cta.prepare();
   if (threadIdx.x == (producer + 1) * 32) cta.prepare_weights();
+  if (warp == 0 && elect_one()) prefetch_map(p.x_map);
+  if (threadIdx.x == 32 && p.aligned_rows) prefetch_map(p.y_map);
   __syncwarp();
   cluster_arrive();
   cluster_wait();
-  if (threadIdx.x >= producer * 32) {
+  if (warp >= 0) {
     lower_registers<Tile::few_registers>();
-    const int warp = static_cast<int>(threadIdx.x >> 5) - producer;
     if (warp == 0) {
       wait_for_predecessor();
       if (elect_one()) cta.bring_x();
     } else if (warp == 1) {
       cta.bring_weights();
     } else if (warp == 2) {
-      if ((threadIdx.x & 31) == 0) cta.announce_part();
+      if (elect_one()) cta.announce_part();
     }
   } else {
     raise_registers<Tile::many_registers>();
