@@ -60,7 +60,7 @@ TEST(GpuFamily, PricesEveryFormatAtEveryTokenCount) {
       if (format == Format::block_tiles)
         EXPECT_NE(candidate.dropped.find("100 % of its blocks of 64x64 keep something"), std::string::npos);
       else if (format == Format::two_four_overflow)
-        EXPECT_EQ(candidate.dropped, "what is not 2:4 costs 100 % of the rest besides: it pays up to 12 %");
+        EXPECT_EQ(candidate.dropped, "what is not 2:4 takes 100 % further stages: it pays up to 32 %");
       else
         EXPECT_FALSE(gpu_format_refuses(weight, DType::bf16, format).empty())
             << candidate.name << ": " << candidate.dropped;
@@ -106,7 +106,7 @@ TEST(GpuFamily, TwoFourOverflowIsPricedByWhatItLifts) {
   const MatrixView weight{DType::bf16, 128, side, reinterpret_cast<const std::byte*>(bits.data())};
   CostProfile profile;
   profile.curves.push_back(
-      {"two_four_overflow.prefill", "mma", 1024, 128, side, {{0.0, 1.0, 0}, {2.0 / 64, 2.0, 0}}});
+      {"two_four_overflow.prefill", "mma", 1024, 128, side, {{0.0, 1.0, 0}, {1.0 / 64, 2.0, 0}}});
   GpuFamily gpu;
   gpu.max_tokens[Format::two_four_overflow] = 16;
   CompileOptions options;
@@ -120,7 +120,7 @@ TEST(GpuFamily, TwoFourOverflowIsPricedByWhatItLifts) {
     return LayoutCandidate{};
   };
   EXPECT_EQ(candidate().dropped, "two_four holds the matrix");
-  bits[2] = 0x3f80;  // one tile of a panel beside 64, and its chunk
+  bits[2] = 0x3f80;  // one stage beside 64
   const LayoutCandidate one = candidate();
   ASSERT_EQ(one.dropped, "");
   ASSERT_EQ(one.shapes.size(), 1u);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <random>
 #include <span>
@@ -71,8 +72,7 @@ TEST(TwoFourOverflowPack, BytesAreAsDocumented) {
   bits[46 * 128 + 8] = 0x4444;  // stays: its row has no conflict
   const auto blob = packed({DType::bf16, 128, 128, reinterpret_cast<const std::byte*>(bits.data())});
   const TwoFourOverflowHeader h = header_of(blob);
-  EXPECT_EQ(h.row_tiles, 1);
-  ASSERT_EQ(h.chunks, 1);
+  EXPECT_EQ(h.row_pairs, 1);
   ASSERT_EQ(h.further, 1);
   const auto word = [&](std::uint64_t at) {
     std::uint32_t value;
@@ -81,8 +81,10 @@ TEST(TwoFourOverflowPack, BytesAreAsDocumented) {
   };
   const auto half = [&](std::uint64_t at) { return static_cast<std::uint16_t>(word(at) & 0xffff); };
   EXPECT_EQ(word(h.begin + 4), 1u);
-  for (std::uint64_t place = 0; place < 64; ++place) EXPECT_EQ(word(h.column + 4 * place), 8u);
-  EXPECT_EQ(word(h.chunk), 0u);
+  // The upper panel's 32 places; the lower panel and the row tile that is not there have none.
+  for (std::uint64_t place = 0; place < 128; ++place)
+    EXPECT_EQ(word(h.column + 4 * place), place < 32 ? 8u : 0u);
+  EXPECT_EQ(word(h.lifted), 1u << 8 | 1u);
   // Row 45: atom 5, its row 5; its group 0 is in piece 0, which stands at place 2. Strip 2, the row 8
   // below 5.
   EXPECT_EQ(half(h.further_tiles + 45 * 64 + 2 * 16), 0x1111);
@@ -98,10 +100,11 @@ TEST(TwoFourOverflowPack, ItsOverheadGrowsWithTheConflicts) {
     return two_four_overflow_overhead(Weight(256, 4096, density).view, DType::bf16, 2);
   };
   EXPECT_EQ(overhead(0), 0);
-  // One tile a panel beside 64, and one chunk for both row tiles.
-  EXPECT_NEAR(overhead(0.02), (2 + 1) / 128.0, 1e-9);
-  EXPECT_NEAR(overhead(0.05), 0.05, 0.015);
-  EXPECT_NEAR(overhead(0.1), 0.22, 0.04);
+  // One stage beside 64.
+  EXPECT_NEAR(overhead(0.02), 1 / 64.0, 1e-9);
+  EXPECT_NEAR(overhead(0.05), 2 / 64.0, 1e-9);
+  EXPECT_NEAR(overhead(0.1), 0.12, 0.02);
+  EXPECT_NEAR(overhead(0.2), 0.5, 0.06);
   EXPECT_EQ(overhead(1), 2);
   const Weight weight(200, 1000, 0.2);
   EXPECT_DOUBLE_EQ(two_four_overflow_overhead(weight.view, DType::bf16, 2),
@@ -115,42 +118,49 @@ TEST(TwoFourOverflowPack, WeightsThatAreTwoFourAreNotLifted) {
   EXPECT_EQ(header_of(packed(weight.view)).further, 0);
 }
 
-TEST(TwoFourOverflowPack, FewColumnsOfManyTilesShareAChunk) {
-  const TwoFourOverflowHeader h = header_of(packed(Weight(1280, 1024, 0.02).view));
-  EXPECT_EQ(h.chunks, 1);
-  EXPECT_LE(h.further, 10);
+TEST(TwoFourOverflowPack, RowTilesOfAPairHaveEquallyManyStages) {
+  // Only rows 64 to 127 of 400 have conflicts: the lower panel of the first row tile.
+  Weight weight(400, 1024, 0);
+  const Weight dense(64, 1024, 0.3);
+  std::copy(dense.bits.begin(), dense.bits.end(), weight.bits.begin() + 64 * 1024);
+  const auto blob = packed(weight.view);
+  const TwoFourOverflowHeader h = header_of(blob);
+  EXPECT_EQ(h.row_pairs, 2);
+  std::array<std::uint32_t, 3> begin{};
+  std::memcpy(begin.data(), blob.data() + h.begin, sizeof begin);
+  EXPECT_EQ(begin[1], begin[2]);
+  const auto stages = static_cast<std::uint32_t>(h.further);
+  EXPECT_GT(stages, 8u);
+  EXPECT_EQ(begin[1], stages);
+  for (std::uint32_t tile = 0; tile < 2 * stages; ++tile) {
+    std::array<std::byte, two_four_metadata_at> values{}, none{};
+    std::memcpy(values.data(), blob.data() + h.further_tiles + tile * std::uint64_t{two_four_tile_bytes},
+                sizeof values);
+    EXPECT_EQ(values != none, tile < stages) << tile;
+  }
 }
 
 /// What a kernel relies on, at every density.
-TEST(TwoFourOverflowPack, TilesKeepTwoOfFourAndLiftTheRest) {
+TEST(TwoFourOverflowPack, PanelsKeepTwoOfFourAndLiftTheRest) {
   for (const double density : {0.03, 0.1, 0.3, 0.7, 1.0}) {
     constexpr std::int64_t cols = 1024;
-    std::vector<std::vector<std::uint16_t>> weights, rest;
-    std::vector<std::vector<LiftedColumn>> lifted;
-    for (unsigned tile = 0; tile < 3; ++tile) {
-      weights.push_back(Weight(lifted_tile_rows, cols, density, tile).bits);
-      rest.push_back(weights.back());
-      lifted.push_back(lift_columns(rest.back(), cols));
-      for (auto four = rest.back().begin(); four != rest.back().end(); four += 4)
+    const std::vector<std::uint16_t> weights = Weight(two_four_rows, cols, density).bits;
+    std::vector<std::uint16_t> rest = weights;
+    const std::vector<LiftedPlaces> halves = place_columns(lift_columns(rest, cols));
+    for (auto four = rest.begin(); four != rest.end(); four += 4)
+      ASSERT_LE(4 - std::count(four, four + 4, 0), 2);
+    for (const LiftedPlaces& half : halves)
+      for (std::int64_t i = 0; i < two_four_rows * lifted_panel_cols; ++i) {
+        const auto four = half.bits.begin() + i / 4 * 4;
         ASSERT_LE(4 - std::count(four, four + 4, 0), 2);
-    }
-    const LiftedChunks chunks = place_columns(lifted);
-    ASSERT_EQ(chunks.tiles.size(), 3u);
-    for (std::size_t tile = 0; tile < 3; ++tile) {
-      for (const LiftedChunks::Use& use : chunks.tiles[tile])
-        for (std::int64_t i = 0; i < lifted_tile_rows * lifted_chunk_cols; ++i) {
-          const auto four = use.bits.begin() + i / 4 * 4;
-          ASSERT_LE(4 - std::count(four, four + 4, 0), 2);
-          const std::uint16_t bits = use.bits[static_cast<std::size_t>(i)];
-          if (bits == 0) continue;
-          const std::uint32_t column =
-              chunks.column[use.chunk][static_cast<std::size_t>(i % lifted_chunk_cols)];
-          std::uint16_t& left = rest[tile][static_cast<std::size_t>(i / lifted_chunk_cols * cols + column)];
-          ASSERT_EQ(left, 0);
-          left = bits;
-        }
-      EXPECT_EQ(rest[tile], weights[tile]);
-    }
+        const std::uint16_t bits = half.bits[static_cast<std::size_t>(i)];
+        if (bits == 0) continue;
+        const std::uint32_t column = half.column[static_cast<std::size_t>(i % lifted_panel_cols)];
+        std::uint16_t& left = rest[static_cast<std::size_t>(i / lifted_panel_cols * cols + column)];
+        ASSERT_EQ(left, 0);
+        left = bits;
+      }
+    EXPECT_EQ(rest, weights);
   }
 }
 
@@ -197,11 +207,10 @@ TEST(TwoFourOverflowPack, EveryHeaderFieldAndListIsChecked) {
   EXPECT_NE(wrong([](Header& h, Bytes&) { h.bytes = 8; }), "");
   EXPECT_NE(wrong([](Header& h, Bytes&) { h.panels = 2; }), "");
   EXPECT_NE(wrong([](Header& h, Bytes&) { h.k_tiles = -1; }), "");
-  EXPECT_NE(wrong([](Header& h, Bytes&) { h.row_tiles = 1; }), "");
+  EXPECT_NE(wrong([](Header& h, Bytes&) { h.row_pairs = 2; }), "");
   EXPECT_NE(wrong([](Header& h, Bytes&) { h.further -= 1; }), "");
-  EXPECT_NE(wrong([](Header& h, Bytes&) { h.chunks = -1; }), "");
   for (const auto field :
-       {&Header::tiles, &Header::column, &Header::begin, &Header::chunk, &Header::further_tiles}) {
+       {&Header::tiles, &Header::begin, &Header::column, &Header::lifted, &Header::further_tiles}) {
     EXPECT_NE(wrong([&](Header& h, Bytes&) { h.*field = 0; }), "");
     EXPECT_NE(wrong([&](Header& h, Bytes&) { h.*field += 64; }), "");
     EXPECT_NE(wrong([&](Header& h, Bytes&) { h.*field = ~std::uint64_t{127}; }), "");
@@ -211,18 +220,20 @@ TEST(TwoFourOverflowPack, EveryHeaderFieldAndListIsChecked) {
   const auto says = [&](auto change, const char* what) {
     EXPECT_NE(wrong(change).find(what), std::string::npos) << wrong(change);
   };
-  says([&](Header& h, Bytes& b) { put(b, h.column, 0, 1000); }, "chunk 0 gathers column 1000 of 1000");
-  says([&](Header& h, Bytes& b) { put(b, h.chunk, 1, 999); }, "further pair 1 multiplies chunk 999");
+  says([&](Header& h, Bytes& b) { put(b, h.column, 0, 1000); },
+       "further tile 0 multiplies column 1000 of 1000");
+  says([&](Header& h, Bytes& b) { put(b, h.lifted, 0, 0); }, "is not marked as lifted");
   says([&](Header& h, Bytes& b) { put(b, h.further_tiles + two_four_metadata_at, 0, 0); }, "do not ascend");
   // A column whose weight the blocks hold, and one that is lifted twice.
   std::vector<std::uint16_t> row(128 * 128);
   row[0] = row[1] = row[2] = row[4] = row[5] = row[6] = 1;
   const auto two = packed({DType::bf16, 128, 128, reinterpret_cast<const std::byte*>(row.data())});
   auto twice = two;
+  put(twice, header_of(two).lifted, 0, ~0u);
   put(twice, header_of(two).column, 0, 1);
   EXPECT_EQ(check(twice, Format::two_four_overflow, 128, 128),
             "the weight at row 0, column 1 is there twice");
-  twice = two;
+  put(twice, header_of(two).column, 0, 0);
   put(twice, header_of(two).column, 1, 0);
   EXPECT_EQ(check(twice, Format::two_four_overflow, 128, 128),
             "the weight at row 0, column 0 is there twice");

@@ -49,9 +49,8 @@ GpuWorth gpu_worth(const MatrixView& weight, DType dtype, Format format, int thr
     // Its prices are by what is not 2:4.
     const double overhead = two_four_overflow_overhead(weight, dtype, threads);
     if (overhead > two_four_overflow_most)
-      return {overhead,
-              fmt::format("what is not 2:4 costs {:.0f} % of the rest besides: it pays up to {:.0f} %",
-                          100 * overhead, 100 * two_four_overflow_most)};
+      return {overhead, fmt::format("what is not 2:4 takes {:.0f} % further stages: it pays up to {:.0f} %",
+                                    100 * overhead, 100 * two_four_overflow_most)};
     const bool is_two_four = gpu_format_refuses(weight, dtype, Format::two_four).empty();
     return {overhead, is_two_four ? "two_four holds the matrix" : ""};
   }

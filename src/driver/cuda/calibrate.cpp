@@ -45,8 +45,9 @@ const std::vector<std::int64_t> dense_tokens = {1,   2,   4,   8,    16,   32,  
 /// Beyond this many multiply-adds a product in fp32 takes longer than its price is worth.
 constexpr double most_fp32_work = 2e10;
 
-/// Denser i.i.d. masks have more that is not 2:4 than two_four_overflow is offered for.
-constexpr double most_overflowing = 0.1;
+/// Denser i.i.d. masks have more that is not 2:4 than two_four_overflow is offered for; this one ends its
+/// curve.
+constexpr double most_overflowing = 0.2;
 
 /// Suggestions of cuBLASLt that are timed: compile tries more, and its last word is measured.
 constexpr int most_algorithms = 8;
@@ -166,7 +167,7 @@ class Calibration {
     return {packing.data.bytes.first(packing.panels[0].segments[0].bytes), nullptr, job.dtype};
   }
 
-  /// What compile asks for the price of: the density, or what two_four_overflow has besides 2:4 blocks.
+  /// What compile asks for the price of: the density, or the further stages of two_four_overflow.
   static double priced_density(const Job& job, const LayerPlan& layer) {
     if (job.kernel->format != Format::two_four_overflow) return job.density;
     return formats::gpu::read_header<formats::gpu::TwoFourOverflowHeader>(matrix_of(job, layer).host)

@@ -33,6 +33,13 @@ __device__ __forceinline__ void copy16_async(std::uint32_t shared, const void* g
                "l"(policy)
                : "memory");
 }
+__device__ __forceinline__ void copy16_async(std::uint32_t shared, const void* global) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared), "l"(global) : "memory");
+}
+/// Arrives at a barrier, which counts the arrival among its own, once this thread's copies so far have come.
+__device__ __forceinline__ void copies_arrive(std::uint32_t barrier) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(barrier) : "memory");
+}
 __device__ __forceinline__ void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 /// Waits until at most `pending` of this thread's groups are unfinished.
 template <int pending>

@@ -8,7 +8,7 @@ namespace {
 
 using namespace formats::gpu;
 
-constexpr int rows = lifted_tile_rows;
+constexpr int rows = two_four_rows;
 using Masks = std::array<std::uint8_t, rows>;  ///< a bit for each kept column of a row's group
 
 /// The fewest columns that must go so that every row keeps at most two of those that stay. Two always
@@ -25,50 +25,6 @@ unsigned columns_to_lift(const Masks& masks) {
   };
   return *std::find_if(sets.begin(), sets.end(), leaves_two);
 }
-
-class Placing {
- public:
-  void place(const std::vector<LiftedColumn>& columns) {
-    chunks.tiles.emplace_back();
-    std::size_t next = 0;
-    while (next < columns.size()) {
-      const std::size_t left = columns.size() - next;
-      if (left > static_cast<std::size_t>(lifted_chunk_cols - used_)) {
-        chunks.column.push_back({});
-        used_ = 0;
-      }
-      next = fill(columns, next);
-    }
-  }
-  LiftedChunks chunks;
-
- private:
-  /// Columns from `next` on into the open chunk, as far as there is room; returns the first that has none.
-  std::size_t fill(const std::vector<LiftedColumn>& columns, std::size_t next) {
-    auto& column = chunks.column.back();
-    LiftedChunks::Use use{static_cast<std::uint32_t>(chunks.column.size() - 1),
-                          std::vector<std::uint16_t>(static_cast<std::size_t>(rows * lifted_chunk_cols))};
-    std::array<int, rows> in_group{};
-    bool own = false;  // a column of this tile stands in the group of `used_`
-    for (; next < columns.size(); ++next) {
-      const auto full = [&](const auto& w) { return in_group[static_cast<std::size_t>(w.first)] == 2; };
-      const auto& weights = columns[next].weights;
-      if (own && std::any_of(weights.begin(), weights.end(), full)) used_ = (used_ + 3) / 4 * 4;
-      if (used_ == lifted_chunk_cols) break;
-      if (used_ % 4 == 0) in_group.fill(0);
-      std::fill(column.begin() + used_, column.end(), columns[next].column);
-      for (const auto& [row, bits] : weights) {
-        ++in_group[static_cast<std::size_t>(row)];
-        use.bits[static_cast<std::size_t>(row * lifted_chunk_cols + used_)] = bits;
-      }
-      own = ++used_ % 4 != 0;
-    }
-    chunks.tiles.back().push_back(std::move(use));
-    return next;
-  }
-
-  int used_ = lifted_chunk_cols;  ///< places of the open chunk
-};
 
 }  // namespace
 
@@ -103,16 +59,28 @@ std::vector<LiftedColumn> lift_columns(std::span<std::uint16_t> bits, std::int64
   return lifted;
 }
 
-std::int64_t LiftedChunks::further() const {
-  std::int64_t count = 0;
-  for (const auto& uses : tiles) count += static_cast<std::int64_t>(uses.size());
-  return count;
-}
-
-LiftedChunks place_columns(const std::vector<std::vector<LiftedColumn>>& tiles) {
-  Placing placing;
-  for (const auto& columns : tiles) placing.place(columns);
-  return std::move(placing.chunks);
+std::vector<LiftedPlaces> place_columns(const std::vector<LiftedColumn>& columns) {
+  std::vector<LiftedPlaces> halves;
+  int used = lifted_panel_cols;  // places of the last half
+  std::array<int, rows> in_group{};
+  for (const LiftedColumn& lifted : columns) {
+    const auto full = [&](const auto& w) { return in_group[static_cast<std::size_t>(w.first)] == 2; };
+    if (used % 4 != 0 && std::any_of(lifted.weights.begin(), lifted.weights.end(), full))
+      used = (used + 3) / 4 * 4;
+    if (used % 4 == 0) in_group.fill(0);
+    if (used == lifted_panel_cols) {
+      halves.push_back({{}, std::vector<std::uint16_t>(static_cast<std::size_t>(rows * lifted_panel_cols))});
+      used = 0;
+    }
+    LiftedPlaces& half = halves.back();
+    std::fill(half.column.begin() + used, half.column.end(), lifted.column);
+    for (const auto& [row, bits] : lifted.weights) {
+      ++in_group[static_cast<std::size_t>(row)];
+      half.bits[static_cast<std::size_t>(row * lifted_panel_cols + used)] = bits;
+    }
+    ++used;
+  }
+  return halves;
 }
 
 }  // namespace cross::compiler

@@ -1,5 +1,6 @@
 // Packs format two_four_overflow (src/plan/formats/gpu/two_four_overflow.h).
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "compiler/pack/gpu/blob_writer.h"
@@ -13,14 +14,14 @@ namespace {
 
 using namespace formats::gpu;
 
-/// The weights of a tile, [128][stride] with zeros past the matrix.
-struct TileBits {
+/// The weights of a panel, [64][stride] with zeros past the matrix.
+struct PanelBits {
   std::int64_t stride;
   std::vector<std::uint16_t> bits;
-  TileBits(const MatrixView& weight, DType dtype, std::int64_t tile)
-      : stride((weight.cols + 3) / 4 * 4), bits(static_cast<std::size_t>(lifted_tile_rows * stride)) {
-    const std::int64_t row0 = tile * lifted_tile_rows;
-    for (std::int64_t r = 0; r < std::min<std::int64_t>(lifted_tile_rows, weight.rows - row0); ++r)
+  PanelBits(const MatrixView& weight, DType dtype, std::int64_t panel)
+      : stride((weight.cols + 3) / 4 * 4), bits(static_cast<std::size_t>(two_four_rows * stride)) {
+    const std::int64_t row0 = panel * two_four_rows;
+    for (std::int64_t r = 0; r < std::min<std::int64_t>(two_four_rows, weight.rows - row0); ++r)
       for (std::int64_t c = 0; c < weight.cols; ++c)
         bits[static_cast<std::size_t>(r * stride + c)] = half_bits(weight, dtype, row0 + r, c);
   }
@@ -36,42 +37,56 @@ TwoFourOverflowHeader header_of(const MatrixView& weight) {
   auto header = begin_header<TwoFourOverflowHeader>(Format::two_four_overflow, weight);
   header.panels = static_cast<std::int32_t>(two_four_panels(weight.rows));
   header.k_tiles = static_cast<std::int32_t>(two_four_k_tiles(weight.cols));
-  header.row_tiles = static_cast<std::int32_t>(two_four_row_tiles(weight.rows));
+  header.row_pairs = static_cast<std::int32_t>(two_four_row_pairs(weight.rows));
   return header;
 }
 
-void count(TwoFourOverflowHeader& header, const LiftedChunks& lifted) {
-  const std::int64_t further = lifted.further();
-  if (further > std::numeric_limits<std::int32_t>::max() ||
-      lifted.column.size() > std::numeric_limits<std::int32_t>::max())
-    throw InternalError("pack: two_four_overflow holds at most 2^31 further tiles");
-  header.further = static_cast<std::int32_t>(further);
-  header.chunks = static_cast<std::int32_t>(lifted.column.size());
+constexpr int pair_panels = lifted_pair_rows / two_four_rows;
+
+/// Where every row pair's further stages begin, and the last ones end: as many as its longest panel needs.
+std::vector<std::uint32_t> begin_pairs(const std::vector<std::size_t>& further_of_panel,
+                                       TwoFourOverflowHeader& header) {
+  std::vector<std::uint32_t> begin{0};
+  std::uint64_t end = 0;
+  for (std::int32_t pair = 0; pair < header.row_pairs; ++pair) {
+    const std::ptrdiff_t first = std::ptrdiff_t{pair} * pair_panels,
+                         last = std::min(first + pair_panels, std::ssize(further_of_panel));
+    end += *std::max_element(further_of_panel.begin() + first, further_of_panel.begin() + last);
+    if (end > std::numeric_limits<std::int32_t>::max() / 2)
+      throw InternalError("pack: two_four_overflow holds at most 2^31 further tiles");
+    begin.push_back(static_cast<std::uint32_t>(end));
+  }
+  header.further = static_cast<std::int32_t>(end);
+  return begin;
 }
 
-/// A row tile's further tiles, panel by panel.
-void write_further(std::byte* to, const std::vector<LiftedChunks::Use>& uses) {
-  for (const LiftedChunks::Use& use : uses)
-    for (int panel = 0; panel < lifted_tile_panels; ++panel, to += two_four_tile_bytes)
-      write_two_four_tile(to, [&](int row, int g) {
-        std::array<std::uint16_t, 4> four{};
-        std::copy_n(use.bits.begin() + (panel * two_four_rows + row) * lifted_chunk_cols + g * 4, 4,
-                    four.begin());
-        return four;
-      });
+/// A further tile: what two panels have in it, or nothing.
+void write_further(std::byte* tile, std::uint32_t* column,
+                   const std::array<const LiftedPlaces*, lifted_tile_panels>& halves) {
+  for (const LiftedPlaces* half : halves) {
+    if (half != nullptr) std::copy(half->column.begin(), half->column.end(), column);
+    column += lifted_panel_cols;
+  }
+  write_two_four_tile(tile, [&](int row, int g) {
+    constexpr int groups = lifted_panel_cols / 4;
+    std::array<std::uint16_t, 4> four{};
+    if (const LiftedPlaces* half = halves[static_cast<std::size_t>(g / groups)]; half != nullptr)
+      std::copy_n(half->bits.begin() + row * lifted_panel_cols + g % groups * 4, 4, four.begin());
+    return four;
+  });
 }
 
 }  // namespace
 
 double two_four_overflow_overhead(const MatrixView& weight, DType dtype, int threads) {
   TwoFourOverflowHeader header = header_of(weight);
-  std::vector<std::vector<LiftedColumn>> lifted(static_cast<std::size_t>(header.row_tiles));
+  std::vector<std::size_t> further(static_cast<std::size_t>(header.panels));
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
-  for (std::size_t tile = 0; tile < lifted.size(); ++tile) {
-    TileBits bits(weight, dtype, static_cast<std::int64_t>(tile));
-    lifted[tile] = lift_columns(bits.bits, bits.stride);
+  for (std::size_t panel = 0; panel < further.size(); ++panel) {
+    PanelBits bits(weight, dtype, static_cast<std::int64_t>(panel));
+    further[panel] = place_columns(lift_columns(bits.bits, bits.stride)).size();
   }
-  count(header, place_columns(lifted));
+  begin_pairs(further, header);
   return header.overhead();
 }
 
@@ -83,42 +98,47 @@ std::vector<std::byte> pack_two_four_overflow(const MatrixView& weight, DType dt
   header.tiles = writer.reserve<std::byte>(static_cast<std::size_t>(header.panels) * panel_bytes);
   std::byte* tiles = writer.at(header.tiles);
 
-  std::vector<std::vector<LiftedColumn>> columns(static_cast<std::size_t>(header.row_tiles));
+  std::vector<std::vector<LiftedPlaces>> lifted(static_cast<std::size_t>(header.panels));
+  std::vector<std::size_t> further(lifted.size());
   std::int64_t sum = 0;
 #pragma omp parallel for schedule(dynamic) reduction(+ : sum) num_threads(threads)
-  for (std::int32_t tile = 0; tile < header.row_tiles; ++tile) {
-    TileBits bits(weight, dtype, tile);
+  for (std::size_t panel = 0; panel < lifted.size(); ++panel) {
+    PanelBits bits(weight, dtype, static_cast<std::int64_t>(panel));
     sum += static_cast<std::int64_t>(bits.bits.size()) -
            std::count(bits.bits.begin(), bits.bits.end(), std::uint16_t{0});
-    columns[static_cast<std::size_t>(tile)] = lift_columns(bits.bits, bits.stride);
-    const std::int32_t first = tile * lifted_tile_panels;
-    for (std::int32_t panel = first; panel < std::min(first + lifted_tile_panels, header.panels); ++panel)
-      for (std::int32_t k = 0; k < header.k_tiles; ++k)
-        write_two_four_tile(tiles + static_cast<std::size_t>(panel) * panel_bytes +
-                                static_cast<std::size_t>(k) * two_four_tile_bytes,
-                            [&](int row, int g) {
-                              return bits.group((panel - first) * two_four_rows + row,
-                                                std::int64_t{k} * two_four_cols + 4 * g);
-                            });
+    lifted[panel] = place_columns(lift_columns(bits.bits, bits.stride));
+    further[panel] = lifted[panel].size();
+    for (std::int32_t k = 0; k < header.k_tiles; ++k)
+      write_two_four_tile(
+          tiles + panel * panel_bytes + static_cast<std::size_t>(k) * two_four_tile_bytes,
+          [&](int row, int g) { return bits.group(row, std::int64_t{k} * two_four_cols + 4 * g); });
   }
   kept = sum;
 
-  const LiftedChunks lifted = place_columns(columns);
-  count(header, lifted);
-  std::vector<std::uint32_t> column, begin{0}, chunk;
-  for (const auto& one : lifted.column) column.insert(column.end(), one.begin(), one.end());
-  for (const auto& uses : lifted.tiles) {
-    for (const LiftedChunks::Use& use : uses) chunk.push_back(use.chunk);
-    begin.push_back(static_cast<std::uint32_t>(chunk.size()));
+  const std::vector<std::uint32_t> begin = begin_pairs(further, header);
+  std::vector<std::uint32_t> column(2 * begin.back() * std::size_t{two_four_cols});
+  header.begin = writer.append(begin);
+  header.further_tiles = writer.reserve<std::byte>(2 * begin.back() * std::size_t{two_four_tile_bytes});
+  std::byte* further_tiles = writer.at(header.further_tiles);
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+  for (std::int32_t row_tile = 0; row_tile < 2 * header.row_pairs; ++row_tile) {
+    const std::int64_t from = begin[static_cast<std::size_t>(row_tile / 2)],
+                       to = begin[static_cast<std::size_t>(row_tile / 2 + 1)];
+    for (std::int64_t i = 0; i < to - from; ++i) {
+      std::array<const LiftedPlaces*, lifted_tile_panels> halves{};
+      for (std::size_t p = 0; p < halves.size(); ++p) {
+        const std::size_t panel = static_cast<std::size_t>(row_tile) * lifted_tile_panels + p;
+        if (panel < lifted.size() && static_cast<std::size_t>(i) < lifted[panel].size())
+          halves[p] = &lifted[panel][static_cast<std::size_t>(i)];
+      }
+      const auto at = static_cast<std::size_t>(first_further_tile(row_tile, from, to) + i);
+      write_further(further_tiles + at * two_four_tile_bytes, column.data() + at * two_four_cols, halves);
+    }
   }
   header.column = writer.append(column);
-  header.begin = writer.append(begin);
-  header.chunk = writer.append(chunk);
-  header.further_tiles = writer.reserve<std::byte>(begin.back() * std::size_t{lifted_pair_bytes});
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-  for (std::size_t tile = 0; tile < lifted.tiles.size(); ++tile)
-    write_further(writer.at(header.further_tiles) + begin[tile] * std::size_t{lifted_pair_bytes},
-                  lifted.tiles[tile]);
+  std::vector<std::uint32_t> marked(static_cast<std::size_t>(lifted_words(weight.cols)));
+  for (const std::uint32_t c : column) marked[c / 32] |= 1u << (c % 32);
+  header.lifted = writer.append(marked);
   return writer.finish(header);
 }
 

@@ -10,58 +10,43 @@
 // one tile's K, whose sums they exchange at its end. The grid is persistent. Every sum is added in an order
 // that the launch alone decides: equal bits from run to run.
 //
+// A source may have *further* stages, whose columns each panel names: 32 of its own. Three warps beside the
+// bringing lane gather them, 16 bytes a lane, from a copy of x column by column, and so tensor cores take
+// them.
+//
 // What it asks of a weight format, a class of static functions:
 //
 //   struct Source {
 //     struct Params;  // by value in the kernel's parameters: `panels`, and what the format needs
 //     static constexpr std::uint32_t stage_bytes;  // of a panel: kept weights at multiples of 512, metadata
-//     static __device__ int stages(const Params&, int row_tile);
-//     // Where a panel's stages lie, asked for one after the other from `stage` on.
+//     static __device__ int own_stages(const Params&);
+//     // Where a panel's stages lie, asked for one after the other.
 //     struct Feed {
-//       __device__ void begin(const Params&, int row_tile, int panel, int stage);
-//       __device__ const std::byte* next(const Params&, int stage);
+//       __device__ void begin(const Params&, int panel, int stage);
+//       __device__ const std::byte* next();
 //     };
 //     static __device__ std::uint32_t metadata_at(int warp, int lane);  // of the lane's word in a stage
-//     // Whether a stage multiplies gathered columns; where Params has `gathered_map`, which chunk of them.
-//     static __device__ bool gathered(const Params&, int stage);
-//     static __device__ int gathered_chunk(const Params&, int row_tile, int stage);
 //     template <class T> static __device__ float exact(…);  // as in source.cuh
 //   };
 //
-// What bounds it: docs/gpu.md, "two_four" below "Prefill".
+// Where Params has `columns` (transpose_columns.h), further stages of a row tile, a tile of weights for two
+// panels each; CTAs that share X must have equally many:
+//
+//     static __device__ int further_stages(const Params&, int row_tile);
+//     static __device__ std::int64_t further_tile(const Params&, int row_tile);  // the first
+//
+// and Params `further_tiles` (stage_bytes each) and `column` ([tiles][64]).
+//
+// What bounds it: docs/gpu.md, "two_four" and "two_four_overflow" below "Prefill".
 #pragma once
 
+#include "kernels/cuda/prefill/gather_columns.cuh"
 #include "kernels/cuda/prefill/outputs.cuh"
-#include "kernels/cuda/prefill/sparse_tile.cuh"
+#include "kernels/cuda/prefill/sparse_memory.cuh"
+#include "kernels/cuda/prefill/sparse_stages.h"
 #include "kernels/cuda/prefill/wgmma_sparse.cuh"
 
 namespace cross::kernels::cuda {
-
-template <class Source>
-concept Gathers = requires(const typename Source::Params& params) {
-  params.gathered_map;
-};
-
-/// Addresses of a CTA's shared memory: the ring, outputs and exchanged sums, barriers.
-template <class T, class Source, class Tile>
-struct SparseMemory {
-  std::uint32_t places, staging, exchange, barriers;
-  __device__ SparseMemory(const PrefillParams<T, Source>& p, const std::byte* shared) {
-    places = shared_address(shared);
-    staging = places + static_cast<std::uint32_t>(p.x_places) * Tile::place_bytes;
-    exchange = staging + Tile::staging_bytes;
-    barriers = exchange + Tile::exchange_bytes;
-  }
-  __device__ std::uint32_t x(int place) const {
-    return places + static_cast<std::uint32_t>(place) * Tile::place_bytes;
-  }
-  __device__ std::uint32_t w(int place, int group) const {
-    return x(place) + Tile::chunk_bytes + static_cast<std::uint32_t>(group) * Source::stage_bytes;
-  }
-  __device__ std::uint32_t full(int place) const { return barriers + static_cast<std::uint32_t>(place) * 8; }
-  __device__ std::uint32_t empty(int place) const { return full(prefill_most_places + place); }
-  __device__ std::uint32_t sums() const { return full(2 * prefill_most_places); }
-};
 
 template <class T, class Source, class Tile>
 class SparseCta {
@@ -84,10 +69,23 @@ class SparseCta {
     clusters_ = static_cast<int>(gridDim.x / Tile::splits >> shift);
   }
 
+  static constexpr bool gathers = Gathers<Source>;
+  static constexpr int gatherers = 3;  ///< warps
+  /// Registers of a thread, of the warp group that brings and of those that multiply.
+  static constexpr int few_registers = gathers ? 104 : Tile::few_registers;
+  static constexpr int many_registers =
+      gathers ? (Tile::launch_registers * Tile::threads - few_registers * 128) / (Tile::groups * 128) / 8 * 8
+              : Tile::many_registers;
+
   __device__ __forceinline__ void prepare() const {
     for (int place = 0; place < prefill_most_places; ++place)
       barrier_init(m_.empty(place), p_.sharers * Tile::groups * 4);
     if constexpr (Tile::splits > 1) SumExchange<Tile>::prepare(m_.sums());
+    if constexpr (gathers)
+      for (int i = 0; i < prefill_most_places; ++i) {
+        barrier_init(m_.wanted(i), 1);
+        barrier_init(m_.gathered(i), gatherers * 32);
+      }
     fence_barrier_init();
   }
 
@@ -101,13 +99,13 @@ class SparseCta {
     int ahead = 0;
     if (const int tile = tile_of(0); tile < p_.last) {
       const int row_tile = row_tile_of(PrefillTurn(p_, tile));
-      const auto [first, last] = range(row_tile);
-      ahead = min(last - first, weights_ahead);
-      Feeds feeds(p_, row_tile, first);
+      const SparseStages stages = stages_of(row_tile);
+      ahead = min(stages.own_before(0), weights_ahead);
+      Feeds feeds(p_, row_tile, stages.first);
 #pragma unroll 1
       for (int place = 0; place < ahead; ++place) {
         arrive_expecting(m_.full(place), Tile::brought_bytes);
-        bring_weights(feeds, first + place, place);
+        bring_weights(feeds, place);
       }
     }
     return ahead;
@@ -117,21 +115,64 @@ class SparseCta {
   /// @param ahead  places whose weights are on their way
   __device__ __forceinline__ void bring(int ahead) const {
     RingPlace ring;
+    int brought = 0;  // further stages
     for (int round = 0, tile = tile_of(0); tile < p_.last; tile = tile_of(++round)) {
       const PrefillTurn turn(p_, tile);
       const int row_tile = row_tile_of(turn);
       const int token = turn.token_tile * Tile::tokens + first_token_;
-      const auto [first, last] = range(row_tile);
-      int stage = first;
+      const SparseStages stages = stages_of(row_tile);
+      int stage = stages.first, own = stages.own_before(0);
 #pragma unroll 1
-      for (; ahead > 0; --ahead, ++stage, ring.next(p_.x_places)) bring_x(row_tile, stage, token, ring.place);
+      for (; ahead > 0; --ahead, --own, ++stage, ring.next(p_.x_places)) bring_x(stage, token, ring.place);
       Feeds feeds(p_, row_tile, stage);
 #pragma unroll 1
-      for (; stage < last; ++stage, ring.next(p_.x_places)) {
-        wait_in_cluster(m_.empty(ring.place), ring.parity ^ 1);
-        arrive_expecting(m_.full(ring.place), Tile::brought_bytes);
-        bring_x(row_tile, stage, token, ring.place);
-        bring_weights(feeds, stage, ring.place);
+      for (int i = 0;; own = stages.own_before(++i)) {
+#pragma unroll 1
+        for (; own > 0; --own, ++stage, ring.next(p_.x_places)) {
+          wait_in_cluster(m_.empty(ring.place), ring.parity ^ 1);
+          arrive_expecting(m_.full(ring.place), Tile::brought_bytes);
+          bring_x(stage, token, ring.place);
+          bring_weights(feeds, ring.place);
+        }
+        if (i == stages.further) break;
+        if constexpr (gathers) {
+          wait_in_cluster(m_.empty(ring.place), ring.parity ^ 1);
+          arrive_here(m_.wanted(brought++));
+          bring_further(Source::further_tile(p_.source, row_tile) + stages.further_first + i, ring.place);
+          ring.next(p_.x_places);
+        }
+      }
+    }
+  }
+
+  /// A warp's part in gathering X of further stages.
+  __device__ void gather() const {
+    if constexpr (gathers) {
+      if (p_.source.columns == nullptr) return;
+      if (p_.part != PrefillPart::tail) wait_for_predecessor();
+      const int blocks = (p_.tokens + transposed_tokens - 1) / transposed_tokens;
+      int place = 0, gathered = 0;
+      for (int round = 0, tile = tile_of(0); tile < p_.last; tile = tile_of(++round)) {
+        const PrefillTurn turn(p_, tile);
+        const int row_tile = row_tile_of(turn);
+        const SparseStages stages = stages_of(row_tile);
+        // Past the last block the last one again, for outputs that nobody stores.
+        const int block =
+            min(turn.token_tile * (Tile::tokens / transposed_tokens) + lane_ % column_lanes<Tile::tokens> / 8,
+                blocks - 1);
+        const std::byte* const x =
+            p_.source.columns + block * p_.cols * (transposed_tokens * 2) + lane_ % 8 * 16;
+        const auto* names = reinterpret_cast<const uint4*>(
+            p_.source.column +
+            (Source::further_tile(p_.source, row_tile) + stages.further_first) * prefill_chunk_cols);
+        for (int i = 0; i < stages.further; ++i, ++gathered, names += prefill_chunk_cols / 4) {
+          place = (place + stages.own_before(i)) % p_.x_places;
+          gather_columns<Tile::tokens, gatherers>(
+              x, names, static_cast<int>(threadIdx.x >> 5 & 3) - 1, m_.x(place), m_.wanted(gathered),
+              static_cast<std::uint32_t>(gathered / prefill_most_places & 1), m_.gathered(gathered));
+          place = place + 1 == p_.x_places ? 0 : place + 1;
+        }
+        place = (place + stages.own_before(stages.further)) % p_.x_places;
       }
     }
   }
@@ -144,25 +185,43 @@ class SparseCta {
                                split_ * p_.sharers + share_);
     std::byte* staging = shared_ + (m_.staging - m_.places) + group * Tile::group_staging_bytes;
     RingPlace now, released;
+    int multiplied = 0;  // further stages
     float sums[Tile::eights][4];
     std::uint32_t metadata[2] = {};
     for (int round = 0, tile = tile_of(0); tile < p_.last; tile = tile_of(++round)) {
       const PrefillTurn turn(p_, tile);
       const int row_tile = row_tile_of(turn);
-      const auto [first, last] = range(row_tile);
+      const SparseStages stages = stages_of(row_tile);
 #pragma unroll
       for (int e = 0; e < Tile::eights; ++e) sums[e][0] = sums[e][1] = sums[e][2] = sums[e][3] = 0.0f;
+      bool later = false;
+      for (int i = 0;; ++i) {
 #pragma unroll 1
-      for (int stage = first; stage < last; stage += 2) {
-        multiply_stage<0>(sums, metadata, now, released, group, warp, stage > first);
-        if (stage + 1 < last) multiply_stage<1>(sums, metadata, now, released, group, warp, true);
+        for (int pairs = stages.pairs_before(i); pairs > 0; --pairs) {
+          multiply_stage<0>(sums, metadata, now, released, group, warp, later);
+          multiply_stage<1>(sums, metadata, now, released, group, warp, true);
+          later = true;
+        }
+        if constexpr (!gathers) {
+          break;
+        } else {
+          if (i == stages.mixed) break;
+          multiply_stage<0>(sums, metadata, now, released, group, warp, later);
+          multiply_further<1>(sums, metadata, now, released, group, warp, multiplied++);
+          later = true;
+        }
       }
-      wgmma_wait<0>();
-      hold_metadata(metadata[0]);
-      hold_metadata(metadata[1]);
+      if (stages.odd()) multiply_stage<0>(sums, metadata, now, released, group, warp, later);
+      end_products(metadata);
+      if constexpr (gathers)
+#pragma unroll 1
+        for (int rest = stages.further - stages.mixed; rest > 0; --rest) {
+          multiply_further<0>(sums, metadata, now, released, group, warp, multiplied++);
+          end_products(metadata);
+        }
 #pragma unroll
       for (int e = 0; e < Tile::eights; ++e) hold_registers(sums[e]);
-      if (first < last) release(released);
+      if (stages.own > 0) release(released);
       const std::int64_t panel = static_cast<std::int64_t>(row_tile) * Tile::groups + group;
       const std::int64_t token = static_cast<std::int64_t>(turn.token_tile) * Tile::tokens;
       if constexpr (Tile::splits > 1) {
@@ -176,17 +235,15 @@ class SparseCta {
   }
 
  private:
-  struct Range {
-    int first, last;
-  };
   __device__ __forceinline__ int tile_of(int round) const { return p_.first + round * clusters_ + cluster_; }
   __device__ __forceinline__ int row_tile_of(const PrefillTurn& turn) const {
     return turn.row_tile * p_.sharers + share_;
   }
   /// This CTA's stages of a row tile.
-  __device__ __forceinline__ Range range(int row_tile) const {
-    const int stages = Source::stages(p_.source, row_tile);
-    return {stages * split_ / Tile::splits, stages * (split_ + 1) / Tile::splits};
+  __device__ __forceinline__ SparseStages stages_of(int row_tile) const {
+    int further = 0;
+    if constexpr (gathers) further = Source::further_stages(p_.source, row_tile);
+    return {Source::own_stages(p_.source), further, split_, Tile::splits};
   }
 
   /// Where the weights of a row tile's panels lie, from a stage on. Past the last panel the last one is
@@ -196,30 +253,34 @@ class SparseCta {
     __device__ __forceinline__ Feeds(const PrefillParams<T, Source>& p, int row_tile, int first) {
 #pragma unroll
       for (int group = 0; group < Tile::groups; ++group)
-        feed[group].begin(p.source, row_tile, min(row_tile * Tile::groups + group, p.source.panels - 1),
-                          first);
+        feed[group].begin(p.source, min(row_tile * Tile::groups + group, p.source.panels - 1), first);
     }
   };
-  __device__ __forceinline__ void bring_weights(Feeds& feeds, int stage, int place) const {
+  __device__ __forceinline__ void bring_weights(Feeds& feeds, int place) const {
 #pragma unroll
     for (int group = 0; group < Tile::groups; ++group)
-      copy_bytes(m_.w(place, group), feeds.feed[group].next(p_.source, stage), Source::stage_bytes,
-                 m_.full(place));
+      copy_bytes(m_.w(place, group), feeds.feed[group].next(), Source::stage_bytes, m_.full(place));
   }
-  /// This CTA's part of a stage's X.
-  __device__ __forceinline__ void bring_x(int row_tile, int stage, int token, int place) const {
+  /// This CTA's part of an own stage's X.
+  __device__ __forceinline__ void bring_x(int stage, int token, int place) const {
     const std::uint32_t x = m_.x(place), full = m_.full(place);
-    if (Source::gathered(p_.source, stage)) {
-      if constexpr (Gathers<Source>) {
-        if (p_.part == PrefillPart::gathering) wait_for_predecessor();  // until they are there
-        copy_box(x, p_.source.gathered_map, 0,
-                 Source::gathered_chunk(p_.source, row_tile, stage) * p_.tokens + token, full);
-      }
-    } else if (p_.sharers > 1) {
+    if (p_.sharers > 1)
       copy_box_to_all(x + x_part_, p_.x_map, stage * prefill_chunk_cols, token, full, x_ctas_);
-    } else {
+    else
       copy_box(x, p_.x_map, stage * prefill_chunk_cols, token, full);
-    }
+  }
+  /// The weights of a further stage: one tile for both panels.
+  __device__ __forceinline__ void bring_further(std::int64_t tile, int place) const {
+    const std::uint32_t full = m_.full(place);
+    arrive_expecting(full, Source::stage_bytes);
+    copy_bytes(m_.w(place, 0), p_.source.further_tiles + tile * Source::stage_bytes, Source::stage_bytes,
+               full);
+  }
+
+  __device__ __forceinline__ void end_products(const std::uint32_t (&metadata)[2]) const {
+    wgmma_wait<0>();
+    hold_metadata(metadata[0]);
+    hold_metadata(metadata[1]);
   }
 
   /// The products of a stage. Once they are on their way those of the stage before have ended, and its place
@@ -241,6 +302,29 @@ class SparseCta {
     wgmma_wait<1>();
     hold_metadata(metadata[parity ^ 1]);
     if (later) release(released);
+  }
+
+  /// The product of a further stage: the panel's 32 columns, a half of the tile and of X.
+  template <int parity>
+  __device__ __forceinline__ void multiply_further(float (&sums)[Tile::eights][4],
+                                                   std::uint32_t (&metadata)[2], RingPlace& now,
+                                                   RingPlace& released, int group, int warp, int i) const {
+    static_assert(Tile::groups == 2);
+    wait_in_cluster(m_.full(now.place), now.parity);
+    wait_in_cluster(m_.gathered(i), static_cast<std::uint32_t>(i / prefill_most_places & 1));
+    fence_async_proxy();
+    const std::uint32_t w = m_.w(now.place, 0);
+    metadata[parity] = load_shared(w + Source::metadata_at(warp, lane_ ^ 2 * group));
+    const auto half = static_cast<std::uint64_t>(group);
+    const std::uint64_t a = kept_weights_descriptor(w) + 2 * half,
+                        b = columns_descriptor(m_.x(now.place)) + (32 * 128 >> 4) * half;
+    now.next(p_.x_places);
+    wgmma_fence();
+    wgmma_sparse<T, 0, 1>(sums, a, metadata[parity], b);
+    wgmma_commit();
+    wgmma_wait<1>();
+    hold_metadata(metadata[parity ^ 1]);
+    release(released);
   }
 
   /// Every CTA that copies into this place may do so again, as far as this warp is concerned.
@@ -265,29 +349,33 @@ __global__ void __launch_bounds__(Tile::threads, Tile::ctas)
     sparse_kernel(const __grid_constant__ PrefillParams<T, Source> p) {
   extern __shared__ __align__(1024) std::byte shared[];
   const SparseMemory<T, Source, Tile> memory(p, shared);
-  const SparseCta<T, Source, Tile> cta(p, memory, shared);
+  using Cta = SparseCta<T, Source, Tile>;
   const bool waits = p.part == PrefillPart::all || p.part == PrefillPart::before_tail;
   if (p.part != PrefillPart::before_tail) let_successor_start();
   const bool bringing = __shfl_sync(~0u, static_cast<int>(threadIdx.x >> 5), 0) == Tile::groups * 4;
   int ahead = 0;
   if (bringing && elect_one()) {
     prefetch_map(p.x_map);
-    ahead = cta.begin();
+    ahead = Cta(p, memory, shared).begin();
   }
-  if (threadIdx.x == 0) cta.prepare();
+  if (threadIdx.x == 0) Cta(p, memory, shared).prepare();
   if (threadIdx.x == 32 && p.aligned_rows) prefetch_map(p.y_map);
   __syncwarp();
   cluster_arrive_relaxed();  // it orders the barriers, as their fence does: no one waits for copies
   cluster_wait();
   if (threadIdx.x >= Tile::groups * 128) {
-    lower_registers<Tile::few_registers>();
+    lower_registers<Cta::few_registers>();
+    // Each branch has its own: what one keeps must not take registers of the other.
+    const Cta cta(p, memory, shared);
     if (bringing && elect_one()) {
       if (waits) wait_for_predecessor();
       if (p.part == PrefillPart::before_tail) let_successor_start();
       cta.bring(ahead);
     }
+    if (!bringing) cta.gather();
   } else {
-    raise_registers<Tile::many_registers>();
+    raise_registers<Cta::many_registers>();
+    const Cta cta(p, memory, shared);
     if (waits) wait_for_predecessor();
     cta.multiply();
   }

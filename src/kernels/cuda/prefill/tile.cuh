@@ -71,7 +71,7 @@ struct PrefillTile {
 
 /// Which part of the tiles a launch has. A tail may run beside the launch before it: that one lets it start
 /// once x is there, and ends before the tail does. `gathering` has all tiles and may run beside a kernel that
-/// gathers columns of x and lets it start once x is there.
+/// makes columns of x and lets it start once x is there.
 enum class PrefillPart : std::int32_t { all, before_tail, tail, gathering };
 
 template <class T, class Source>

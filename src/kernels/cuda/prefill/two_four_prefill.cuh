@@ -23,12 +23,7 @@ void for_each_tile_of(TwoFourSource, F f) {
 }
 
 inline PrefillShape two_four_prefill_shape(const formats::gpu::TwoFourHeader& header, std::int64_t tokens) {
-  PrefillShape shape = sparse_shape(header.rows, header.cols, tokens, header.panels, header.k_tiles);
-  // CTAs whose X does not all stay in L2 share it: 8 % faster at 4096 tokens, 2 at 2048. With fewer it is
-  // slower, above all without a launch for the last round.
-  constexpr std::int64_t shares_from = 2048;
-  shape.shares_x = tokens >= shares_from;
-  return shape;
+  return sparse_shape(header.rows, header.cols, tokens, header.panels, header.k_tiles);
 }
 
 inline std::string two_four_prefill_refuses(const PackedMatrix& matrix, std::int64_t tokens, std::size_t) {

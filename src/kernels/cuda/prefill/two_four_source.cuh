@@ -15,16 +15,15 @@ struct TwoFourSource {
   };
   static constexpr std::uint32_t stage_bytes = formats::gpu::two_four_tile_bytes;
 
-  static __device__ __forceinline__ int stages(const Params& p, int) { return p.k_tiles; }
-  static __device__ __forceinline__ bool gathered(const Params&, int) { return false; }
+  static __device__ __forceinline__ int own_stages(const Params& p) { return p.k_tiles; }
 
   /// Where a panel's stages lie, one after the other.
   class Feed {
    public:
-    __device__ __forceinline__ void begin(const Params& p, int, int panel, int stage) {
+    __device__ __forceinline__ void begin(const Params& p, int panel, int stage) {
       at_ = p.tiles + (static_cast<std::int64_t>(panel) * p.k_tiles + stage) * stage_bytes;
     }
-    __device__ __forceinline__ const std::byte* next(const Params&, int) {
+    __device__ __forceinline__ const std::byte* next() {
       const std::byte* const at = at_;
       at_ += stage_bytes;
       return at;
@@ -55,12 +54,14 @@ struct TwoFourSource {
   }
 
  protected:
-  /// sum + W[row, …]·x over the kept weights of a tile. @param column_of  place in the tile → column of x
+  /// sum + W[row, …]·x over the kept weights of a tile's groups [first, first + groups).
+  /// @param column_of  place in the tile → column of x
   template <class T, class ColumnOf>
   static __device__ __forceinline__ float add_tile(float sum, const std::byte* tile, int row, const T* x,
-                                                   ColumnOf column_of, std::int64_t cols) {
+                                                   ColumnOf column_of, std::int64_t cols, int first = 0,
+                                                   int groups = formats::gpu::two_four_groups) {
     using namespace formats::gpu;
-    for (int group = 0; group < two_four_cols / 4; ++group) {
+    for (int group = first; group < first + groups; ++group) {
       const auto* values = reinterpret_cast<const std::uint16_t*>(tile) + two_four_value_index(row, group);
       const std::uint32_t nibble = reinterpret_cast<const std::uint32_t*>(
                                        tile + two_four_metadata_at)[two_four_word_index(row, group)] >>

@@ -1,15 +1,20 @@
-// Format two_four_overflow: any matrix as 2:4 and a little more K. A row tile of 128 rows gives up columns of
-// a group of four where some row keeps more than two of it: the weights of such rows there are *lifted* into
-// further tiles, whose columns of X a kernel gathers. Few columns are: 1.5 % of K at 95 % sparsity.
+// Format two_four_overflow: any matrix as 2:4 and a little more K. A panel of 64 rows gives up columns of a
+// group of four where some row keeps more than two of it: the weights of such rows there are *lifted* into
+// further tiles, whose columns of X kernels gather. Few columns are: 0.8 % of K at 95 % sparsity.
 //
 //   tiles    as in two_four.h: tiles of 64 rows and 64 columns, panels from top to bottom; at most two
 //   weights
 //            of a row and group are left
-//   column   u32[chunks][64]: the columns of W that are gathered, 64 a chunk; an empty place repeats the one
-//            before it or is 0. Row tiles may share a chunk
-//   begin    u32[row tiles + 1]: the first further pair of tiles of each row tile
-//   chunk    u32[further]: the chunk that a further pair multiplies
-//   further  their weights: two tiles of two_four, one for each panel of the row tile
+//   begin    u32[row pairs + 1]: the first further stage of every 256 rows, two row tiles of 128. A row tile
+//            has a further tile in each stage of its pair: kernels work on both in step
+//   column   u32[2 · further][64]: the columns of W that a further tile multiplies, the first 32 for the
+//   upper
+//            panel of its row tile, the others for the lower one. Where a panel has fewer, places repeat the
+//            column before them or are 0
+//   lifted   u32[cols / 32, rounded up]: a bit for every column of W that `column` names
+//   further  further tiles as in two_four.h: of the row in a tile, the first 32 places belong to that row of
+//            the upper panel, the others to that of the lower one. A row tile's tiles follow each other, then
+//            come the other row tile's, also where the matrix has none
 #pragma once
 
 #include <cstddef>
@@ -21,29 +26,34 @@
 
 namespace cross::formats::gpu {
 
-inline constexpr int lifted_tile_rows = 128;
-inline constexpr int lifted_tile_panels = lifted_tile_rows / two_four_rows;
-inline constexpr int lifted_chunk_cols = two_four_cols;
-/// Bytes of a further pair: a tile of every panel of a row tile.
-inline constexpr int lifted_pair_bytes = lifted_tile_panels * two_four_tile_bytes;
+inline constexpr int lifted_tile_panels = 2;
+inline constexpr int lifted_tile_rows = lifted_tile_panels * two_four_rows;
+inline constexpr int lifted_pair_rows = 2 * lifted_tile_rows;
+/// Places of a panel in a further tile.
+inline constexpr int lifted_panel_cols = two_four_cols / lifted_tile_panels;
 
 struct TwoFourOverflowHeader : BlobHeader {
   std::int32_t panels = 0;     ///< of 64 rows
   std::int32_t k_tiles = 0;    ///< of 64 columns, even
-  std::int32_t row_tiles = 0;  ///< of 128 rows
-  std::int32_t chunks = 0;     ///< gathered
-  std::int32_t further = 0;    ///< pairs of tiles, of all row tiles
+  std::int32_t row_pairs = 0;  ///< of 256 rows
+  std::int32_t further = 0;    ///< stages of all row pairs, two tiles each
   // Offsets from the start of the blob, multiples of 128.
-  std::uint64_t tiles = 0, column = 0, begin = 0, chunk = 0, further_tiles = 0;
+  std::uint64_t tiles = 0, begin = 0, column = 0, lifted = 0, further_tiles = 0;
 
-  /// What is multiplied and gathered besides the matrix's own tiles, as a share of those.
+  /// Further stages, of which each gathers 64 columns, as a share of a matrix's own.
   double overhead() const {
-    return (further + chunks) / (static_cast<double>(row_tiles) * static_cast<double>(k_tiles));
+    return further / (static_cast<double>(row_pairs) * static_cast<double>(k_tiles));
   }
 };
 
-constexpr std::int64_t two_four_row_tiles(std::int64_t rows) {
-  return (rows + lifted_tile_rows - 1) / lifted_tile_rows;
+constexpr std::int64_t two_four_row_pairs(std::int64_t rows) {
+  return (rows + lifted_pair_rows - 1) / lifted_pair_rows;
+}
+/// Words of a bit a column.
+constexpr std::int64_t lifted_words(std::int64_t cols) { return (cols + 31) / 32; }
+/// The first further tile of a row tile. @param begin, end  stages of its row pair
+constexpr std::int64_t first_further_tile(std::int64_t row_tile, std::int64_t begin, std::int64_t end) {
+  return begin + (row_tile % 2 == 0 ? begin : end);
 }
 
 std::string check_two_four_overflow(std::span<const std::byte> blob, std::int64_t rows, std::int64_t cols);
