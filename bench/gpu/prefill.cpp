@@ -117,7 +117,7 @@ class Table {
   void print(const std::vector<double>& sparsities, const std::vector<std::int64_t>& tokens, bool regions) {
     fmt::print("{} masks: speed-up over cuBLASLt by any plan | from one compressed copy\n{:>5} {:>9}", mask_,
                "N", "cuBLASLt");
-    for (const double s : sparsities) fmt::print(" {:>12.0f} %", 100 * s);
+    for (const double s : sparsities) fmt::print(" {:>12.3g} %", 100 * s);
     fmt::print("\n");
     for (const std::int64_t t : tokens) {
       double dense = 0;
@@ -135,7 +135,7 @@ class Table {
       for (const double s : sparsities) {
         const Sum& sum = sums_[{t, s}];
         fmt::print(
-            "N={:<5}{:>3.0f} %  dense {:>7.1f} us {:>4.0f} TFLOP/s ({:>3.0f} %), any {:>7.1f} us {}, once "
+            "N={:<5}{:>4.3g} %  dense {:>7.1f} us {:>4.0f} TFLOP/s ({:>3.0f} %), any {:>7.1f} us {}, once "
             "{:>7.1f} us {} ({:.3f} of a bitmap's bytes); worst {:.3f} {}; spread {:.1f} %\n",
             t, 100 * s, sum.dense, sum.tflops(sum.dense), 100 * sum.tflops(sum.dense) / limit, sum.any,
             names(sum.winners), sum.once, names(sum.once_winners), sum.bound > 0 ? sum.bytes / sum.bound : 0,
@@ -186,8 +186,9 @@ nlohmann::json prefill_part(Arena& arena, const PartOptions& options) {
       options.tokens, options.all ? std::vector<std::int64_t>{128, 256, 512, 1024, 2048, 4096, 8192}
                                   : std::vector<std::int64_t>{128, 512, 1024, 4096});
   const auto sparsities = either<double>(
-      options.sparsities, options.all ? std::vector<double>{0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99}
-                                      : std::vector<double>{0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99});
+      options.sparsities, options.all
+                              ? std::vector<double>{0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995}
+                              : std::vector<double>{0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995});
   fmt::print(
       "{}: sum of Llama-2-7B's four products, {}; the baseline multiplies the same weights, zeros included\n",
       arena.device().name, options.dtype);

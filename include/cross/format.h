@@ -25,6 +25,8 @@ enum class Format : std::uint8_t {
   split_blocks,   ///< fp32: kept weights as two fp16 parts each, by block of 128x64, put into shared memory
                   ///< one by one
   two_four_overflow,  ///< two_four, and what does not fit it as further K whose columns of x are gathered
+  column_vectors,     ///< columns of 16 rows that keep anything, dense inside, 16 at a time; x's columns are
+                      ///< gathered
 };
 
 inline constexpr Format all_formats[] = {Format::dense, Format::dense_panel, Format::bitmap, Format::index8,
@@ -32,8 +34,9 @@ inline constexpr Format all_formats[] = {Format::dense, Format::dense_panel, For
 
 /// Formats of the CUDA device family.
 inline constexpr Format gpu_formats[] = {
-    Format::delta4,       Format::delta8,      Format::bitmap_planes, Format::two_four,
-    Format::cross_panels, Format::block_tiles, Format::split_blocks,  Format::two_four_overflow};
+    Format::delta4,        Format::delta8,      Format::bitmap_planes, Format::two_four,
+    Format::cross_panels,  Format::block_tiles, Format::split_blocks,  Format::two_four_overflow,
+    Format::column_vectors};
 
 constexpr bool is_gpu_format(Format format) {
   for (const Format one : gpu_formats)
@@ -73,6 +76,8 @@ constexpr std::string_view name_of(Format format) {
       return "block_tiles";
     case Format::two_four_overflow:
       return "two_four_overflow";
+    case Format::column_vectors:
+      return "column_vectors";
   }
   return "?";
 }

@@ -61,6 +61,9 @@ TEST(GpuFamily, PricesEveryFormatAtEveryTokenCount) {
         EXPECT_NE(candidate.dropped.find("100 % of its blocks of 64x64 keep something"), std::string::npos);
       else if (format == Format::two_four_overflow)
         EXPECT_EQ(candidate.dropped, "what is not 2:4 takes 100 % further stages: it pays up to 32 %");
+      else if (format == Format::column_vectors)
+        EXPECT_NE(candidate.dropped.find("100 % of its columns of 16 rows keep something"),
+                  std::string::npos);
       else
         EXPECT_FALSE(gpu_format_refuses(weight, DType::bf16, format).empty())
             << candidate.name << ": " << candidate.dropped;
@@ -126,6 +129,30 @@ TEST(GpuFamily, TwoFourOverflowIsPricedByWhatItLifts) {
   ASSERT_EQ(one.shapes.size(), 1u);
   EXPECT_EQ(one.shapes[0].shape, "prefill");
   EXPECT_NEAR(one.shapes[0].predicted_us, 2e-3 * static_cast<double>(bits.size()), 1e-6);
+}
+
+/// The time of column_vectors is that of the columns that its panels keep, however many weights those hold.
+TEST(GpuFamily, ColumnVectorsArePricedByTheirColumns) {
+  std::vector<std::uint16_t> bits(32 * 64);
+  for (std::size_t row = 0; row < 16; ++row)
+    for (std::size_t col = 0; col < 16; ++col) bits[row * 64 + col] = 0x3f80;
+  const MatrixView weight{DType::bf16, 32, 64, reinterpret_cast<const std::byte*>(bits.data())};
+  CostProfile profile;
+  profile.curves.push_back(
+      {"column_vectors.prefill", "mma", 1024, 32, 64, {{0.0, 1.0, 0}, {0.125, 2.0, 0}, {1.0, 9.0, 0}}});
+  GpuFamily gpu;
+  gpu.max_tokens[Format::column_vectors] = 64;
+  CompileOptions options;
+  options.dtype = DType::bf16;
+  options.tokens = {1024};
+  options.threads = 1;
+  const auto family = make_gpu_family({weight, options, profile}, gpu);
+  for (const LayoutCandidate& one : family->enumerate(analyse(weight, {DType::bf16})).candidates)
+    if (one.name == "column_vectors") {
+      ASSERT_EQ(one.dropped, "");
+      ASSERT_EQ(one.shapes.size(), 1u);
+      EXPECT_NEAR(one.shapes[0].predicted_us, 2e-3 * static_cast<double>(bits.size()), 1e-6);
+    }
 }
 
 /// Without a price for some token count a format cannot serve a plan that names it.

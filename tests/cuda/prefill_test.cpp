@@ -235,7 +235,8 @@ TEST_P(Prefill, PairsOfPanels) {
 
 /// Small enough for compute-sanitizer's racecheck, large enough for every kernel of a format (docs/gpu.md):
 /// two_four shares X from 2048 tokens on, block_tiles has one for 1.5 tiles of two panels by 256 tokens an
-/// SM.
+/// SM. column_vectors has tiles in which four warps share a panel, and tiles of one panel a warp and of two,
+/// of which a CTA takes several; a third block of K for its ring to turn.
 TEST_P(Prefill, Racecheck) {
   if (dtype() != DType::bf16) GTEST_SKIP() << "the same code as in bf16";
   struct Shape {
@@ -244,6 +245,7 @@ TEST_P(Prefill, Racecheck) {
   std::vector<Shape> shapes{{200, 300, 70}};
   if (format() == Format::two_four) shapes.push_back({160, 264, 4352});
   if (format() == Format::block_tiles) shapes.push_back({712, 264, 8200});
+  if (format() == Format::column_vectors) shapes = {{200, 1600, 70}, {1088, 1600, 2944}, {1088, 1600, 4200}};
   for (const Shape& shape : shapes) {
     SCOPED_TRACE(shape.tokens);
     const Halves weight = random_weight(format(), 70, dtype(), shape.rows, shape.cols, 0.4);

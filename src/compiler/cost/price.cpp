@@ -41,6 +41,7 @@ double price_density(const BlockCounts& counts, std::size_t block, std::int64_t 
     case Format::block_tiles:
     case Format::split_blocks:
     case Format::two_four_overflow:
+    case Format::column_vectors:
       break;
   }
   return 1.0;

@@ -54,6 +54,12 @@ GpuWorth gpu_worth(const MatrixView& weight, DType dtype, Format format, int thr
     const bool is_two_four = gpu_format_refuses(weight, dtype, Format::two_four).empty();
     return {overhead, is_two_four ? "two_four holds the matrix" : ""};
   }
+  if (format == Format::column_vectors) {
+    const double columns = column_vectors_density(weight, dtype, threads);
+    if (columns <= column_vectors_most) return {columns, {}};
+    return {columns, fmt::format("{:.0f} % of its columns of 16 rows keep something: it pays up to {:.0f} %",
+                                 100 * columns, 100 * column_vectors_most)};
+  }
   return {};
 }
 

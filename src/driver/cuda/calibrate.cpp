@@ -15,6 +15,7 @@
 #include "kernels/cuda/gpu_kernel.h"
 #include "plan/formats/gpu/blob.h"
 #include "plan/formats/gpu/block_tiles.h"
+#include "plan/formats/gpu/column_vectors.h"
 #include "plan/formats/gpu/two_four_overflow.h"
 
 namespace cross::driver::cuda {
@@ -35,6 +36,9 @@ std::vector<Size> sizes(bool quick) {
 }
 
 const std::vector<double> densities = {0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0};
+/// column_vectors is for sparser weights than any other format, and its prices are by columns that keep
+/// something: 4 to 28 % of them do.
+const std::vector<double> vector_densities = {0.0025, 0.005, 0.01, 0.02};
 const std::vector<std::int64_t> decode_tokens = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
 /// Beyond the last times grow with the tokens: the tensor cores bound them.
 const std::vector<std::int64_t> prefill_tokens = {128, 256, 512, 1024, 4096};
@@ -105,10 +109,11 @@ class Calibration {
         if (kernel == nullptr || !compiler::gpu_format_refuses({dtype, 1, 1, nothing}, dtype, format).empty())
           continue;
         for (const Size& size : sizes(options_.quick))
-          for (const double density : densities)
+          for (const double density : format == Format::column_vectors ? vector_densities : densities)
             if (format == Format::two_four_overflow && density > most_overflowing)
               break;
-            else if (!options_.quick || density == 0.05 || density == 0.2 || density == 0.5 || density == 1)
+            else if (!options_.quick || format == Format::column_vectors || density == 0.05 ||
+                     density == 0.2 || density == 0.5 || density == 1)
               jobs_.push_back({kernel, dtype, size, density});
       }
   }
@@ -167,11 +172,15 @@ class Calibration {
     return {packing.data.bytes.first(packing.panels[0].segments[0].bytes), nullptr, job.dtype};
   }
 
-  /// What compile asks for the price of: the density, or the further stages of two_four_overflow.
+  /// What compile asks for the price of: the density, the further stages of two_four_overflow, or the columns
+  /// of column_vectors.
   static double priced_density(const Job& job, const LayerPlan& layer) {
-    if (job.kernel->format != Format::two_four_overflow) return job.density;
-    return formats::gpu::read_header<formats::gpu::TwoFourOverflowHeader>(matrix_of(job, layer).host)
-        .overhead();
+    const std::span<const std::byte> blob = matrix_of(job, layer).host;
+    if (job.kernel->format == Format::two_four_overflow)
+      return formats::gpu::read_header<formats::gpu::TwoFourOverflowHeader>(blob).overhead();
+    if (job.kernel->format == Format::column_vectors)
+      return formats::gpu::read_header<formats::gpu::ColumnVectorsHeader>(blob).density();
+    return job.density;
   }
 
   bool serves(const Job& job, const LayerPlan& layer, std::int64_t tokens) const {

@@ -19,5 +19,6 @@ GpuPrefill two_four_prefill();       ///< sm90
 GpuKernel two_four_sm80();
 GpuKernel two_four_sm90();
 GpuKernel two_four_overflow_sm90();
+GpuKernel column_vectors_sm90();
 
 }  // namespace cross::kernels::cuda

@@ -155,6 +155,7 @@ CheckedSize check_segment(std::span<const std::byte> bytes, const SegmentShape& 
     case Format::block_tiles:
     case Format::split_blocks:
     case Format::two_four_overflow:
+    case Format::column_vectors:
       return {0, "this format belongs to the CUDA device family, not to a segment of a CPU plan"};
     case Format::bitmap:
     case Format::n_m:

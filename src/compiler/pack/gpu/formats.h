@@ -18,6 +18,8 @@ std::string split_blocks_refuses(const MatrixView& weight);
 std::vector<std::byte> pack_split_blocks(const MatrixView& weight, int threads, std::int64_t& kept);
 std::vector<std::byte> pack_two_four_overflow(const MatrixView& weight, DType dtype, int threads,
                                               std::int64_t& kept);
+std::vector<std::byte> pack_column_vectors(const MatrixView& weight, DType dtype, int threads,
+                                           std::int64_t& kept);
 std::vector<std::byte> pack_block_tiles(const MatrixView& weight, DType dtype, int threads,
                                         std::int64_t& kept);
 

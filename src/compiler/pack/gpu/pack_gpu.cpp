@@ -74,6 +74,8 @@ std::vector<std::byte> pack_gpu(const MatrixView& weight, DType plan_dtype, Form
       return pack_split_blocks(weight, threads, kept);
     case Format::two_four_overflow:
       return pack_two_four_overflow(weight, plan_dtype, threads, kept);
+    case Format::column_vectors:
+      return pack_column_vectors(weight, plan_dtype, threads, kept);
     default:
       throw InternalError("pack: not a format of the CUDA device family");
   }

@@ -59,6 +59,13 @@ double two_four_overflow_overhead(const MatrixView& weight, DType plan_dtype, in
 /// Where there are more it does not pay: i.i.d. masks have 0.3 at 85 % sparsity, 0.5 at 80 %.
 inline constexpr double two_four_overflow_most = 0.32;
 
+/// The share of all columns of 16 rows that keep anything: what column_vectors multiplies, and its time
+/// depends on. Scans the weights once and packs nothing.
+double column_vectors_density(const MatrixView& weight, DType plan_dtype, int threads);
+/// Where more of them keep something it loses to dense at most sizes. I.i.d. masks of 98 % have 27.6 %: there
+/// large matrices gain a sixth at many tokens (H200).
+inline constexpr double column_vectors_most = 0.28;
+
 struct CrossDecision;
 
 /// Packs the weights, rounded to `plan_dtype`, with work dealt to `target`. Deterministic.

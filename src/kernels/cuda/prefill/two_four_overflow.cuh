@@ -50,9 +50,9 @@ int two_four_overflow_launch_cut(const std::byte* device, const formats::gpu::Tw
   auto alone = PrefillPart::all;
   if (header.further > 0) {
     p.columns = columns;
-    if (const int error = enqueue_transposed(args.x, columns,
-                                             reinterpret_cast<const std::uint32_t*>(device + header.lifted),
-                                             args.tokens, shape.cols, args.stream, args.overlap);
+    if (const int error = enqueue_transposed(
+            args.x, columns, reinterpret_cast<const std::uint32_t*>(device + header.lifted),
+            ColumnUnits::in_order, args.tokens, shape.cols, args.stream, args.overlap);
         error != cudaSuccess)
       return error;
     alone = PrefillPart::gathering;

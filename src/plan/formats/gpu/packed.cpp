@@ -6,6 +6,7 @@
 #include "plan/formats/gpu/bitmap_planes.h"
 #include "plan/formats/gpu/blob.h"
 #include "plan/formats/gpu/block_tiles.h"
+#include "plan/formats/gpu/column_vectors.h"
 #include "plan/formats/gpu/cross_panels.h"
 #include "plan/formats/gpu/delta.h"
 #include "plan/formats/gpu/split_blocks.h"
@@ -40,6 +41,8 @@ std::string check(std::span<const std::byte> blob, Format format, std::int64_t r
       return check_split_blocks(blob, rows, cols);
     case Format::two_four_overflow:
       return check_two_four_overflow(blob, rows, cols);
+    case Format::column_vectors:
+      return check_column_vectors(blob, rows, cols);
     default:
       return fmt::format("format {} is not one of the CUDA device family", name_of(format));
   }
@@ -62,6 +65,8 @@ void decode(std::span<const std::byte> blob, const Visitor& visit) {
       return decode_split_blocks(blob, visit);
     case Format::two_four_overflow:
       return decode_two_four_overflow(blob, visit);
+    case Format::column_vectors:
+      return decode_column_vectors(blob, visit);
     default:
       throw InternalError("decode: not a format of the CUDA device family");
   }
