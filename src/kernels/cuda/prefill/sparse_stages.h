@@ -18,9 +18,12 @@ struct SparseStages {
         own(own_stages * (split + 1) / splits - first),
         further_first(further_stages * split / splits),
         further(further_stages * (split + 1) / splits - further_first),
-        mixed(further < own ? further : own),
+        mixed(0),
         each(0),
         longer(0) {
+    // A source without further stages must see that none is mixed: two divisions take 400 clocks of every
+    // tile.
+    if (further > 0) mixed = further < own ? further : own;
     const int pairs = (own - mixed) / 2;
     each = pairs / (mixed + 1);
     longer = pairs % (mixed + 1);
