@@ -53,16 +53,14 @@ inline BitmapPlanesSource::Params bitmap_prefill_source(const PackedMatrix& matr
 
 inline std::string bitmap_prefill_refuses(const PackedMatrix& matrix, std::int64_t tokens, std::size_t) {
   const auto header = formats::gpu::read_header<formats::gpu::BitmapPlanesHeader>(matrix.host);
-  const PrefillCut cut = best_prefill_cut<__nv_bfloat16, BitmapPlanesSource>(
-      bitmap_prefill_shape(header, std::max<std::int64_t>(tokens, 1)));
-  return cut.clusters > 0 ? std::string() : "its rings do not fit into shared memory";
+  return prefill_refuses<BitmapPlanesSource>(bitmap_prefill_shape(header, tokens));
 }
 
 /// Padded x, then sums.
 inline std::size_t bitmap_prefill_scratch(const PackedMatrix& matrix, std::int64_t tokens) {
   const auto header = formats::gpu::read_header<formats::gpu::BitmapPlanesHeader>(matrix.host);
   return behind_padded(tokens, header.cols) +
-         best_prefill_cut<__nv_bfloat16, BitmapPlanesSource>(bitmap_prefill_shape(header, tokens)).part_bytes;
+         best_prefill_cut<BitmapPlanesSource>(bitmap_prefill_shape(header, tokens)).part_bytes;
 }
 
 template <class T>
@@ -72,7 +70,7 @@ int bitmap_prefill_launch_typed(const PackedMatrix& matrix, GpuArgs args) {
   std::byte* parts = args.workspace + behind_padded(args.tokens, shape.cols);
   if (const int error = pad_activations(args, shape); error != cudaSuccess) return error;
   return launch_prefill<T, BitmapPlanesSource>(shape, bitmap_prefill_source(matrix, header, shape),
-                                               best_prefill_cut<T, BitmapPlanesSource>(shape), args,
+                                               best_prefill_cut<BitmapPlanesSource>(shape), args,
                                                matrix.dtype, PrefillPart::all, parts);
 }
 

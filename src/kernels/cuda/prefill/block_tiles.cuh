@@ -33,10 +33,7 @@ inline PrefillShape block_tiles_shape(const formats::gpu::BlockTilesHeader& head
 
 inline std::string block_tiles_refuses(const PackedMatrix& matrix, std::int64_t tokens, std::size_t) {
   const auto header = formats::gpu::read_header<formats::gpu::BlockTilesHeader>(matrix.host);
-  const PrefillShape shape = block_tiles_shape(header, std::max<std::int64_t>(tokens, 1));
-  return best_prefill_cut<__nv_bfloat16, BlockTilesSource>(shape).clusters > 0
-             ? std::string()
-             : "its rings do not fit into shared memory";
+  return prefill_refuses<BlockTilesSource>(block_tiles_shape(header, tokens));
 }
 
 inline std::size_t block_tiles_scratch(const PackedMatrix& matrix, std::int64_t tokens) {
@@ -59,8 +56,8 @@ int block_tiles_launch_typed(const PackedMatrix& matrix, GpuArgs args) {
   source.place_bytes = shape.place_bytes;
   const BlockPairShape pairs{shape.rows, shape.cols, header.pairs(), header.blocks, header.steps};
   if (block_pairs_pay(pairs, args)) return launch_block_pairs<T>(pairs, source, args, matrix.dtype);
-  return launch_prefill<T, BlockTilesSource>(shape, source, best_prefill_cut<T, BlockTilesSource>(shape),
-                                             args, matrix.dtype);
+  return launch_prefill<T, BlockTilesSource>(shape, source, best_prefill_cut<BlockTilesSource>(shape), args,
+                                             matrix.dtype);
 }
 
 inline int block_tiles_launch(const PackedMatrix& matrix, const GpuArgs& args) {

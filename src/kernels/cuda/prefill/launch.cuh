@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 
 #include "kernels/cuda/device_limits.h"
 #include "kernels/cuda/launch.h"
@@ -133,7 +134,7 @@ int most_prefill_clusters(const DeviceLimits& limits, int sharers) {
   return size <= 2 ? ctas / size : std::max(1, ctas / size * 10 / 11);
 }
 
-template <class T, class Source, class Tile>
+template <class Source, class Tile>
 PrefillCut cut_for(const PrefillShape& shape, int sharers, const DeviceLimits& limits) {
   PrefillCut cut;
   cut.groups = Tile::groups;
@@ -180,11 +181,11 @@ void for_each_tail_of(F f) {
 }
 
 /// Calls f with every cut of the product into one kind of tile.
-template <class T, class Source, class Tile, class F>
+template <class Source, class Tile, class F>
 void for_each_cut(const PrefillShape& shape, const DeviceLimits& limits, F f) {
   for (const int sharers : {1, 2}) {
     if (sharers == 2 && !(shape.shares_x && shape.panels > Tile::groups)) continue;
-    const PrefillCut cut = cut_for<T, Source, Tile>(shape, sharers, limits);
+    const PrefillCut cut = cut_for<Source, Tile>(shape, sharers, limits);
     if (cut.clusters == 0) continue;
     f(cut);
     const int rounds = cut.tiles() / cut.clusters;
@@ -195,7 +196,7 @@ void for_each_cut(const PrefillShape& shape, const DeviceLimits& limits, F f) {
     } else if (sharers == 1 && Tile::splits == 1 && cut.tiles() > rounds * cut.clusters) {
       constexpr double tail_start = 7000;  // until the second launch multiplies
       for_each_tail_of<Source, Tile>([&](auto split) {
-        const PrefillCut tail = cut_for<T, Source, decltype(split)>(shape, 1, limits);
+        const PrefillCut tail = cut_for<Source, decltype(split)>(shape, 1, limits);
         if (tail.clusters == 0) return;
         PrefillCut with_tail = cut;
         with_tail.tail_splits = tail.splits;
@@ -210,14 +211,14 @@ void for_each_cut(const PrefillShape& shape, const DeviceLimits& limits, F f) {
 
 /// The cheapest cut. Where CTAs may share X they do, unless that takes more rounds of the GPU (fours of CTAs
 /// leave SMs idle); for equal rounds sharing is preferred.
-template <class T, class Source>
+template <class Source>
 PrefillCut best_prefill_cut(const PrefillShape& shape) {
   constexpr double own_x = 1.1;                 // times the clocks
   const DeviceLimits limits = device_limits();  // asked once: it asks CUDA
   PrefillCut best;
   for_each_tile_of(Source{}, [&](auto tile) {
     using Tile = decltype(tile);
-    for_each_cut<T, Source, Tile>(shape, limits, [&](const PrefillCut& cut) {
+    for_each_cut<Source, Tile>(shape, limits, [&](const PrefillCut& cut) {
       if (cut.clusters == 0) return;
       const bool spares_x = cut.sharers == 1 && shape.shares_x && shape.panels > Tile::groups;
       const double clocks = spares_x ? cut.clocks * own_x : cut.clocks;
@@ -227,6 +228,14 @@ PrefillCut best_prefill_cut(const PrefillShape& shape) {
     });
   });
   return best;
+}
+
+/// Why no tile can run a product; empty if one can.
+template <class Source>
+std::string prefill_refuses(PrefillShape shape) {
+  shape.tokens = std::max<std::int64_t>(shape.tokens, 1);
+  return best_prefill_cut<Source>(shape).clusters > 0 ? std::string()
+                                                      : "its rings do not fit into shared memory";
 }
 
 /// Rows of X as tensor copies need them: `args` and `shape` changed to a padded copy in scratch where they
@@ -313,8 +322,8 @@ int launch_prefill(const PrefillShape& shape, const typename Source::Params& sou
         using Split = decltype(split);
         if (error == cudaSuccess && cut.tail_splits == Split::splits)
           error = launch_prefill_tiles<T, Source, Split>(
-              shape, source, cut_for<T, Source, Split>(shape, 1, device_limits()), cut.whole_tiles,
-              cut.tiles(), PrefillPart::tail, args, dtype, nullptr);
+              shape, source, cut_for<Source, Split>(shape, 1, device_limits()), cut.whole_tiles, cut.tiles(),
+              PrefillPart::tail, args, dtype, nullptr);
       });
   });
   return error;

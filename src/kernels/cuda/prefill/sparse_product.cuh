@@ -194,31 +194,35 @@ class SparseCta {
       const SparseStages stages = stages_of(row_tile);
 #pragma unroll
       for (int e = 0; e < Tile::eights; ++e) sums[e][0] = sums[e][1] = sums[e][2] = sums[e][3] = 0.0f;
-      bool later = false;
-      for (int i = 0;; ++i) {
+      if constexpr (gathers) {
+        bool later = false;
+        for (int i = 0;; ++i) {
 #pragma unroll 1
-        for (int pairs = stages.pairs_before(i); pairs > 0; --pairs) {
-          multiply_stage<0>(sums, metadata, now, released, group, warp, later);
-          multiply_stage<1>(sums, metadata, now, released, group, warp, true);
-          later = true;
-        }
-        if constexpr (!gathers) {
-          break;
-        } else {
+          for (int pairs = stages.pairs_before(i); pairs > 0; --pairs) {
+            multiply_stage<0>(sums, metadata, now, released, group, warp, later);
+            multiply_stage<1>(sums, metadata, now, released, group, warp, true);
+            later = true;
+          }
           if (i == stages.mixed) break;
           multiply_stage<0>(sums, metadata, now, released, group, warp, later);
           multiply_further<1>(sums, metadata, now, released, group, warp, multiplied++);
           later = true;
         }
-      }
-      if (stages.odd()) multiply_stage<0>(sums, metadata, now, released, group, warp, later);
-      end_products(metadata);
-      if constexpr (gathers)
+        if (stages.odd()) multiply_stage<0>(sums, metadata, now, released, group, warp, later);
+        end_products(metadata);
 #pragma unroll 1
         for (int rest = stages.further - stages.mixed; rest > 0; --rest) {
           multiply_further<0>(sums, metadata, now, released, group, warp, multiplied++);
           end_products(metadata);
         }
+      } else {  // the same without further stages: with the loop above 1 % slower
+#pragma unroll 1
+        for (int stage = 0; stage < stages.own; stage += 2) {
+          multiply_stage<0>(sums, metadata, now, released, group, warp, stage > 0);
+          if (stage + 1 < stages.own) multiply_stage<1>(sums, metadata, now, released, group, warp, true);
+        }
+        end_products(metadata);
+      }
 #pragma unroll
       for (int e = 0; e < Tile::eights; ++e) hold_registers(sums[e]);
       if (stages.own > 0) release(released);

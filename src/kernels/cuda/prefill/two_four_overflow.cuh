@@ -23,9 +23,7 @@ inline PrefillShape two_four_overflow_shape(const formats::gpu::TwoFourOverflowH
 
 inline std::string two_four_overflow_refuses(const PackedMatrix& matrix, std::int64_t tokens, std::size_t) {
   const auto header = formats::gpu::read_header<formats::gpu::TwoFourOverflowHeader>(matrix.host);
-  const PrefillCut cut = best_prefill_cut<__nv_bfloat16, TwoFourOverflowSource>(
-      two_four_overflow_shape(header, std::max<std::int64_t>(tokens, 1)));
-  return cut.clusters > 0 ? std::string() : "its rings do not fit into shared memory";
+  return prefill_refuses<TwoFourOverflowSource>(two_four_overflow_shape(header, tokens));
 }
 
 /// Scratch: x with rows that begin at multiples of 16 bytes where they do not, then x column by column.
@@ -68,7 +66,7 @@ int two_four_overflow_launch_typed(const PackedMatrix& matrix, GpuArgs args) {
   std::byte* columns = args.workspace + behind_padded(args.tokens, header.cols);
   if (const int error = pad_activations(args, shape); error != cudaSuccess) return error;
   return two_four_overflow_launch_cut<T>(matrix.device, header, shape,
-                                         best_prefill_cut<T, TwoFourOverflowSource>(shape), columns, args,
+                                         best_prefill_cut<TwoFourOverflowSource>(shape), columns, args,
                                          matrix.dtype);
 }
 

@@ -28,9 +28,7 @@ inline PrefillShape two_four_prefill_shape(const formats::gpu::TwoFourHeader& he
 
 inline std::string two_four_prefill_refuses(const PackedMatrix& matrix, std::int64_t tokens, std::size_t) {
   const auto header = formats::gpu::read_header<formats::gpu::TwoFourHeader>(matrix.host);
-  const PrefillCut cut = best_prefill_cut<__nv_bfloat16, TwoFourSource>(
-      two_four_prefill_shape(header, std::max<std::int64_t>(tokens, 1)));
-  return cut.clusters > 0 ? std::string() : "its rings do not fit into shared memory";
+  return prefill_refuses<TwoFourSource>(two_four_prefill_shape(header, tokens));
 }
 
 inline std::size_t two_four_prefill_scratch(const PackedMatrix& matrix, std::int64_t tokens) {
@@ -46,7 +44,7 @@ int two_four_prefill_launch_typed(const PackedMatrix& matrix, GpuArgs args) {
   p.tiles = matrix.device + header.tiles;
   p.k_tiles = header.k_tiles;
   p.panels = header.panels;
-  return launch_prefill<T, TwoFourSource>(shape, p, best_prefill_cut<T, TwoFourSource>(shape), args,
+  return launch_prefill<T, TwoFourSource>(shape, p, best_prefill_cut<TwoFourSource>(shape), args,
                                           matrix.dtype);
 }
 
