@@ -2,9 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <random>
 #include <vector>
 
+#include "compiler/damage.h"
 #include "compiler/pack/gpu/pack_gpu.h"
 #include "compiler/random_weight.h"
 #include "plan/formats/gpu/bitmap_planes.h"
@@ -55,26 +55,7 @@ TEST(BitmapPlanesPack, DamageIsRefusedOrHarmless) {
   const RandomWeight weight(50, 300, 0.3, 11);
   std::int64_t kept = 0;
   const auto blob = pack_gpu(weight.view, DType::bf16, Format::bitmap_planes, {}, 1, kept);
-  std::mt19937 random(5);
-  int refused = 0;
-  for (int i = 0; i < 2000; ++i) {
-    auto damaged = blob;
-    // Every other time in the header and the index.
-    const std::size_t reach = i % 2 == 0 ? damaged.size() : std::size_t{256};
-    damaged[random() % reach] ^= static_cast<std::byte>(1u << (random() % 8));
-    if (!formats::gpu::check(damaged, Format::bitmap_planes, 50, 300).empty()) {
-      ++refused;
-      continue;
-    }
-    formats::gpu::decode(damaged, [&](std::int64_t row, std::int64_t col, std::uint16_t) {
-      ASSERT_TRUE(row >= 0 && row < 50 && col >= 0 && col < 300);
-    });
-  }
-  EXPECT_GT(refused, 500);
-  for (const std::size_t size :
-       {std::size_t{0}, std::size_t{8}, sizeof(formats::gpu::BitmapPlanesHeader), blob.size() - 128})
-    EXPECT_NE(formats::gpu::check(std::span(blob).first(size), Format::bitmap_planes, 50, 300), "");
-  EXPECT_NE(formats::gpu::check(blob, Format::bitmap_planes, 51, 300), "");
+  expect_damage_refused_or_harmless(blob, Format::bitmap_planes, 50, 300, 256, 500);
 }
 
 }  // namespace

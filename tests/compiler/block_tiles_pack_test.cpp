@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "compiler/damage.h"
 #include "compiler/pack/gpu/pack_gpu.h"
 #include "compiler/round_trip.h"
 #include "plan/formats/gpu/block_tiles.h"
@@ -133,25 +134,7 @@ TEST(BlockTilesPack, ItsDensityIsThatOfBlocks) {
 
 TEST(BlockTilesPack, DamageIsRefusedOrHarmless) {
   const Weight weight(150, 300, 0.5, 0.6, 11);
-  const auto blob = packed(weight.view);
-  std::mt19937 random(5);
-  int refused = 0;
-  for (int i = 0; i < 2000; ++i) {
-    auto damaged = blob;
-    damaged[random() % (i % 2 == 0 ? 1024 : damaged.size())] ^= static_cast<std::byte>(1u << (random() % 8));
-    if (!formats::gpu::check(damaged, Format::block_tiles, 150, 300).empty()) {
-      ++refused;
-      continue;
-    }
-    formats::gpu::decode(damaged, [&](std::int64_t row, std::int64_t col, std::uint16_t) {
-      ASSERT_TRUE(row >= 0 && row < 150 && col >= 0 && col < 300);
-    });
-  }
-  EXPECT_GT(refused, 100);
-  for (const std::size_t size : {std::size_t{0}, std::size_t{8}, sizeof(BlockTilesHeader), blob.size() - 128})
-    EXPECT_NE(formats::gpu::check(std::span(blob).first(size), Format::block_tiles, 150, 300), "");
-  EXPECT_NE(formats::gpu::check(blob, Format::block_tiles, 150, 301), "");
-  EXPECT_NE(formats::gpu::check(blob, Format::delta8, 150, 300), "");
+  expect_damage_refused_or_harmless(packed(weight.view), Format::block_tiles, 150, 300, 1024, 100);
 }
 
 TEST(BlockTilesPack, EveryHeaderFieldAndListIsChecked) {

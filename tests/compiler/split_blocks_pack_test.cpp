@@ -10,6 +10,7 @@
 #include <set>
 #include <vector>
 
+#include "compiler/damage.h"
 #include "compiler/pack/gpu/pack_gpu.h"
 #include "plan/formats/gpu/blob.h"
 #include "plan/formats/gpu/split_blocks.h"
@@ -167,26 +168,7 @@ TEST(SplitBlocks, TakesSixBytesAWeight) {
 
 TEST(SplitBlocks, DamageIsRefusedOrHarmless) {
   const Weight weight(150, 300, 0.4, 60);
-  const Bytes blob = packed(weight);
-  std::mt19937 random(5);
-  int refused = 0;
-  for (int i = 0; i < 3000; ++i) {
-    Bytes damaged = blob;
-    damaged[random() % (i % 2 == 0 ? 1024 : damaged.size())] ^= static_cast<std::byte>(1u << (random() % 8));
-    if (!check(damaged, weight).empty()) {
-      ++refused;
-      continue;
-    }
-    formats::gpu::decode(damaged, [&](std::int64_t row, std::int64_t col, std::uint32_t) {
-      ASSERT_TRUE(row >= 0 && row < 150 && col >= 0 && col < 300);
-    });
-  }
-  EXPECT_GT(refused, 500);
-  for (const std::size_t size :
-       {std::size_t{0}, std::size_t{8}, sizeof(SplitBlocksHeader), blob.size() - 128})
-    EXPECT_NE(formats::gpu::check(std::span(blob).first(size), Format::split_blocks, 150, 300), "");
-  EXPECT_NE(formats::gpu::check(blob, Format::split_blocks, 150, 301), "");
-  EXPECT_NE(formats::gpu::check(blob, Format::cross_panels, 150, 300), "");
+  expect_damage_refused_or_harmless(packed(weight), Format::split_blocks, 150, 300, 1024, 300);
 }
 
 TEST(SplitBlocks, EveryHeaderFieldAndListIsChecked) {

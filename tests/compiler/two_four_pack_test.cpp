@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <cstring>
 #include <random>
-#include <span>
 #include <vector>
 
+#include "compiler/damage.h"
 #include "compiler/pack/gpu/pack_gpu.h"
 #include "compiler/round_trip.h"
 #include "plan/formats/gpu/two_four.h"
@@ -124,26 +124,7 @@ TEST(TwoFourPack, RefusesWhatIsNotTwoFour) {
 
 TEST(TwoFourPack, DamageIsRefusedOrHarmless) {
   const Weight weight(50, 300, 2, 0.6, 11);
-  const auto blob = packed(weight.view);
-  std::mt19937 random(5);
-  int refused = 0;
-  for (int i = 0; i < 400; ++i) {
-    auto damaged = blob;
-    damaged[random() % damaged.size()] ^= static_cast<std::byte>(1u << (random() % 8));
-    if (!formats::gpu::check(damaged, Format::two_four, 50, 300).empty()) {
-      ++refused;
-      continue;
-    }
-    // What passes must decode inside the matrix: a changed value or a legal change of its position.
-    formats::gpu::decode(damaged, [&](std::int64_t row, std::int64_t col, std::uint16_t) {
-      ASSERT_TRUE(row >= 0 && row < 50 && col >= 0 && col < 300);
-    });
-  }
-  EXPECT_GT(refused, 0);
-  for (const std::size_t size : {std::size_t{0}, std::size_t{8}, sizeof(TwoFourHeader), blob.size() - 128})
-    EXPECT_NE(formats::gpu::check(std::span(blob).first(size), Format::two_four, 50, 300), "");
-  EXPECT_NE(formats::gpu::check(blob, Format::two_four, 50, 301), "");
-  EXPECT_NE(formats::gpu::check(blob, Format::delta8, 50, 300), "");
+  expect_damage_refused_or_harmless(packed(weight.view), Format::two_four, 50, 300, 128, 100);
 }
 
 TEST(TwoFourPack, EveryHeaderFieldIsChecked) {
