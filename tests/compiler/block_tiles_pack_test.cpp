@@ -10,6 +10,7 @@
 #include "compiler/damage.h"
 #include "compiler/pack/gpu/pack_gpu.h"
 #include "compiler/round_trip.h"
+#include "plan/formats/gpu/blob.h"
 #include "plan/formats/gpu/block_tiles.h"
 
 namespace cross::compiler {
@@ -44,12 +45,6 @@ std::vector<std::byte> packed(const MatrixView& view, DType dtype = DType::bf16)
   return pack_gpu(view, dtype, Format::block_tiles, {}, 2, kept);
 }
 
-BlockTilesHeader header_of(std::span<const std::byte> blob) {
-  BlockTilesHeader header;
-  std::memcpy(static_cast<void*>(&header), blob.data(), sizeof header);
-  return header;
-}
-
 struct Case {
   std::int64_t rows, cols;
   double keep, inside;
@@ -72,9 +67,9 @@ INSTANTIATE_TEST_SUITE_P(Shapes, BlockTilesPack,
 TEST(BlockTilesPack, TakesTheBytesOfItsBlocks) {
   const Weight weight(1024, 1024, 0.2, 1);
   const auto blob = packed(weight.view);
-  const double bytes = 8192.0 * header_of(blob).blocks;
-  EXPECT_GT(header_of(blob).blocks, 20);
-  EXPECT_LT(header_of(blob).blocks, 90);
+  const double bytes = 8192.0 * formats::gpu::read_header<BlockTilesHeader>(blob).blocks;
+  EXPECT_GT(formats::gpu::read_header<BlockTilesHeader>(blob).blocks, 20);
+  EXPECT_LT(formats::gpu::read_header<BlockTilesHeader>(blob).blocks, 90);
   EXPECT_LT(static_cast<double>(blob.size()), 1.01 * bytes);
 }
 
@@ -83,7 +78,7 @@ TEST(BlockTilesPack, BytesAreAsDocumented) {
   std::vector<std::uint16_t> bits(128 * 128);
   bits[(64 + 27) * 128 + 64 + 30] = 0x1234;
   const auto blob = packed({DType::bf16, 128, 128, reinterpret_cast<const std::byte*>(bits.data())});
-  const BlockTilesHeader header = header_of(blob);
+  const BlockTilesHeader header = formats::gpu::read_header<BlockTilesHeader>(blob);
   EXPECT_EQ(header.blocks, 1);
   EXPECT_EQ(header.longest, 1);
   std::uint32_t order[2], column;
@@ -111,7 +106,7 @@ TEST(BlockTilesPack, PanelsThatKeepTheSameColumnsMakePairs) {
   for (std::size_t panel = 0; panel < kept.size(); ++panel)
     for (const int column : kept[panel]) bits[panel * 64 * 256 + static_cast<std::size_t>(column) * 64] = 1;
   const auto blob = packed({DType::bf16, 320, 256, reinterpret_cast<const std::byte*>(bits.data())});
-  const BlockTilesHeader header = header_of(blob);
+  const BlockTilesHeader header = formats::gpu::read_header<BlockTilesHeader>(blob);
   const auto list = [&](std::uint64_t offset, std::size_t count) {
     std::vector<std::uint32_t> values(count);
     std::memcpy(values.data(), blob.data() + offset, 4 * count);
@@ -142,7 +137,7 @@ TEST(BlockTilesPack, EveryHeaderFieldAndListIsChecked) {
   const auto blob = packed(weight.view);
   const auto refused = [&](auto change) {
     auto damaged = blob;
-    BlockTilesHeader header = header_of(damaged);
+    BlockTilesHeader header = formats::gpu::read_header<BlockTilesHeader>(damaged);
     change(header, damaged);
     std::memcpy(damaged.data(), &header, sizeof header);
     return !formats::gpu::check(damaged, Format::block_tiles, 150, 300).empty();

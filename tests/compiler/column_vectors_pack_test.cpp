@@ -5,14 +5,15 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <random>
 #include <set>
 #include <span>
 #include <vector>
 
 #include "compiler/damage.h"
 #include "compiler/pack/gpu/pack_gpu.h"
+#include "compiler/random_weight.h"
 #include "compiler/round_trip.h"
+#include "plan/formats/gpu/blob.h"
 #include "plan/formats/gpu/column_vectors.h"
 
 namespace cross::compiler {
@@ -20,42 +21,9 @@ namespace {
 
 using namespace formats::gpu;
 
-struct Weight {
-  std::vector<std::uint16_t> bits;
-  MatrixView view;
-
-  Weight(std::int64_t rows, std::int64_t cols, double density, unsigned seed = 7)
-      : bits(static_cast<std::size_t>(rows * cols)) {
-    std::mt19937 random(seed);
-    std::bernoulli_distribution kept(density);
-    std::uniform_int_distribution<int> value(1, 0xffff);  // NaN, Inf and −0.0 among them
-    for (std::uint16_t& b : bits)
-      if (kept(random)) b = static_cast<std::uint16_t>(value(random));
-    view = {DType::bf16, rows, cols, reinterpret_cast<const std::byte*>(bits.data())};
-  }
-};
-
 std::vector<std::byte> packed(const MatrixView& view) {
   std::int64_t kept = 0;
   return pack_gpu(view, DType::bf16, Format::column_vectors, {}, 2, kept);
-}
-
-ColumnVectorsHeader header_of(std::span<const std::byte> blob) {
-  ColumnVectorsHeader header;
-  std::memcpy(static_cast<void*>(&header), blob.data(), sizeof header);
-  return header;
-}
-
-std::uint16_t half(std::span<const std::byte> blob, std::uint64_t offset, std::size_t index) {
-  std::uint16_t value;
-  std::memcpy(&value, blob.data() + offset + 2 * index, sizeof value);
-  return value;
-}
-
-std::uint32_t word(std::span<const std::byte> blob, std::uint64_t offset, std::size_t index) {
-  std::uint32_t value;
-  std::memcpy(&value, blob.data() + offset + 4 * index, sizeof value);
-  return value;
 }
 
 struct Case {
@@ -67,7 +35,7 @@ class ColumnVectorsPack : public testing::TestWithParam<Case> {};
 
 TEST_P(ColumnVectorsPack, DecodesToTheWeight) {
   const auto [rows, cols, density] = GetParam();
-  const Weight weight(rows, cols, density);
+  const RandomWeight weight(rows, cols, density);
   expect_round_trip(weight.bits, weight.view, Format::column_vectors);
 }
 
@@ -100,7 +68,7 @@ TEST(ColumnVectorsPack, BytesAreAsDocumented) {
   bits[3 * 1000 + 800] = 0x3333;
   bits[3 * 1000 + 801] = 0x4444;
   const auto blob = packed({DType::bf16, 20, 1000, reinterpret_cast<const std::byte*>(bits.data())});
-  const ColumnVectorsHeader h = header_of(blob);
+  const ColumnVectorsHeader h = read_header<ColumnVectorsHeader>(blob);
   EXPECT_EQ(h.panels, 2);
   EXPECT_EQ(h.block_cols, 504);  // half of 1000, in eights
   EXPECT_EQ(h.blocks, 2);
@@ -108,54 +76,59 @@ TEST(ColumnVectorsPack, BytesAreAsDocumented) {
   EXPECT_DOUBLE_EQ(h.density(), 4.0 / 2000);
   ASSERT_EQ(h.steps, 3u);
   for (std::size_t list = 0; list <= 4; ++list)
-    EXPECT_EQ(word(blob, h.begin, list), std::min<std::size_t>(list, 3));
-  EXPECT_EQ(half(blob, h.place, 0), 8 * 9 + 1);
-  EXPECT_EQ(half(blob, h.weights, static_cast<std::size_t>(column_vector_at(0, 0))), 0x1111);
+    EXPECT_EQ(element<std::uint32_t>(blob, h.begin, list), std::min<std::size_t>(list, 3));
+  EXPECT_EQ(element<std::uint16_t>(blob, h.place, 0), 8 * 9 + 1);
+  EXPECT_EQ(element<std::uint16_t>(blob, h.weights, static_cast<std::size_t>(column_vector_at(0, 0))),
+            0x1111);
   // Columns of different bank groups are read together.
-  EXPECT_EQ(half(blob, h.place, 16), 8 * 296);
-  EXPECT_EQ(half(blob, h.place, 16 + 1), 8 * 297 + 1);
-  EXPECT_EQ(half(blob, h.weights, 256 + static_cast<std::size_t>(column_vector_at(3, 0))), 0x3333);
-  EXPECT_EQ(half(blob, h.weights, 256 + static_cast<std::size_t>(column_vector_at(3, 1))), 0x4444);
-  EXPECT_EQ(half(blob, h.place, 32), 8 * 9 + 1);
-  EXPECT_EQ(half(blob, h.weights, 512 + static_cast<std::size_t>(column_vector_at(1, 0))), 0x2222);
+  EXPECT_EQ(element<std::uint16_t>(blob, h.place, 16), 8 * 296);
+  EXPECT_EQ(element<std::uint16_t>(blob, h.place, 16 + 1), 8 * 297 + 1);
+  EXPECT_EQ(element<std::uint16_t>(blob, h.weights, 256 + static_cast<std::size_t>(column_vector_at(3, 0))),
+            0x3333);
+  EXPECT_EQ(element<std::uint16_t>(blob, h.weights, 256 + static_cast<std::size_t>(column_vector_at(3, 1))),
+            0x4444);
+  EXPECT_EQ(element<std::uint16_t>(blob, h.place, 32), 8 * 9 + 1);
+  EXPECT_EQ(element<std::uint16_t>(blob, h.weights, 512 + static_cast<std::size_t>(column_vector_at(1, 0))),
+            0x2222);
 }
 
 /// Loads of eight columns take as long as their fullest bank group.
 TEST(ColumnVectorsPack, ColumnsReadTogetherLieInManyBankGroups) {
-  const Weight weight(256, 2304, 0.01);
+  const RandomWeight weight(256, 2304, 0.01);
   const auto blob = packed(weight.view);
-  const ColumnVectorsHeader h = header_of(blob);
+  const ColumnVectorsHeader h = read_header<ColumnVectorsHeader>(blob);
   double loads = 0;
   for (std::size_t group = 0; group < 2 * std::size_t{h.steps}; ++group) {
     std::array<int, 8> in_bank{};
-    for (std::size_t slot = 0; slot < 8; ++slot) ++in_bank[half(blob, h.place, group * 8 + slot) % 8];
+    for (std::size_t slot = 0; slot < 8; ++slot)
+      ++in_bank[element<std::uint16_t>(blob, h.place, group * 8 + slot) % 8];
     loads += *std::max_element(in_bank.begin(), in_bank.end());
   }
   EXPECT_LT(loads / (2.0 * h.steps), 1.35);  // unsorted 2.6
 }
 
 TEST(ColumnVectorsPack, DensityCountsColumnsOfPanels) {
-  EXPECT_EQ(column_vectors_density(Weight(64, 512, 0).view, DType::bf16, 2), 0);
-  EXPECT_EQ(column_vectors_density(Weight(64, 512, 1).view, DType::bf16, 2), 1);
-  const Weight weight(512, 2048, 0.01);
+  EXPECT_EQ(column_vectors_density(RandomWeight(64, 512, 0).view, DType::bf16, 2), 0);
+  EXPECT_EQ(column_vectors_density(RandomWeight(64, 512, 1).view, DType::bf16, 2), 1);
+  const RandomWeight weight(512, 2048, 0.01);
   const double density = column_vectors_density(weight.view, DType::bf16, 2);
   EXPECT_NEAR(density, 0.149, 0.01);
-  EXPECT_DOUBLE_EQ(header_of(packed(weight.view)).density(), density);
+  EXPECT_DOUBLE_EQ(read_header<ColumnVectorsHeader>(packed(weight.view)).density(), density);
 }
 
 TEST(ColumnVectorsPack, DamageIsRefusedOrHarmless) {
-  const Weight weight(150, 900, 0.02, 11);
+  const RandomWeight weight(150, 900, 0.02, 11);
   expect_damage_refused_or_harmless(packed(weight.view), Format::column_vectors, 150, 900, 128, 100);
 }
 
 TEST(ColumnVectorsPack, EveryHeaderFieldAndListIsChecked) {
-  const Weight weight(150, 900, 0.05, 11);
+  const RandomWeight weight(150, 900, 0.05, 11);
   const auto blob = packed(weight.view);
   using Bytes = std::vector<std::byte>;
   using Header = ColumnVectorsHeader;
   const auto wrong = [&](auto change) {
     auto damaged = blob;
-    Header header = header_of(damaged);
+    Header header = read_header<ColumnVectorsHeader>(damaged);
     change(header, damaged);
     std::memcpy(damaged.data(), &header, sizeof header);
     return check(damaged, Format::column_vectors, 150, 900);
@@ -194,7 +167,7 @@ TEST(ColumnVectorsPack, EveryHeaderFieldAndListIsChecked) {
       "below row 150");
   says(
       [&](Header& h, Bytes& b) {
-        put(b, h.place, 1, half(b, h.place, 0));
+        put(b, h.place, 1, element<std::uint16_t>(b, h.place, 0));
         put(b, h.weights, static_cast<std::size_t>(column_vector_at(0, 0)), std::uint16_t{1});
         put(b, h.weights, static_cast<std::size_t>(column_vector_at(0, 1)), std::uint16_t{1});
       },

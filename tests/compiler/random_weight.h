@@ -17,7 +17,7 @@ struct RandomWeight {
   std::vector<std::uint16_t> bits;
   MatrixView view;
 
-  RandomWeight(std::int64_t rows, std::int64_t cols, double density, unsigned seed)
+  RandomWeight(std::int64_t rows, std::int64_t cols, double density, unsigned seed = 7)
       : bits(static_cast<std::size_t>(rows * cols)) {
     std::mt19937 random(seed);
     std::bernoulli_distribution keep(density);

@@ -5,44 +5,24 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <random>
 #include <span>
 #include <vector>
 
 #include "compiler/damage.h"
 #include "compiler/pack/gpu/lift_columns.h"
 #include "compiler/pack/gpu/pack_gpu.h"
+#include "compiler/random_weight.h"
 #include "compiler/round_trip.h"
+#include "plan/formats/gpu/blob.h"
 
 namespace cross::compiler {
 namespace {
 
 using namespace formats::gpu;
 
-struct Weight {
-  std::vector<std::uint16_t> bits;
-  MatrixView view;
-
-  Weight(std::int64_t rows, std::int64_t cols, double density, unsigned seed = 7)
-      : bits(static_cast<std::size_t>(rows * cols)) {
-    std::mt19937 random(seed);
-    std::bernoulli_distribution kept(density);
-    std::uniform_int_distribution<int> value(1, 0xffff);  // NaN, Inf and −0.0 among them
-    for (std::uint16_t& b : bits)
-      if (kept(random)) b = static_cast<std::uint16_t>(value(random));
-    view = {DType::bf16, rows, cols, reinterpret_cast<const std::byte*>(bits.data())};
-  }
-};
-
 std::vector<std::byte> packed(const MatrixView& view) {
   std::int64_t kept = 0;
   return pack_gpu(view, DType::bf16, Format::two_four_overflow, {}, 2, kept);
-}
-
-TwoFourOverflowHeader header_of(std::span<const std::byte> blob) {
-  TwoFourOverflowHeader header;
-  std::memcpy(static_cast<void*>(&header), blob.data(), sizeof header);
-  return header;
 }
 
 struct Case {
@@ -54,7 +34,7 @@ class TwoFourOverflowPack : public testing::TestWithParam<Case> {};
 
 TEST_P(TwoFourOverflowPack, DecodesToTheWeight) {
   const auto [rows, cols, density] = GetParam();
-  const Weight weight(rows, cols, density);
+  const RandomWeight weight(rows, cols, density);
   expect_round_trip(weight.bits, weight.view, Format::two_four_overflow);
 }
 
@@ -72,7 +52,7 @@ TEST(TwoFourOverflowPack, BytesAreAsDocumented) {
   bits[45 * 128 + 11] = 0x3333;
   bits[46 * 128 + 8] = 0x4444;  // stays: its row has no conflict
   const auto blob = packed({DType::bf16, 128, 128, reinterpret_cast<const std::byte*>(bits.data())});
-  const TwoFourOverflowHeader h = header_of(blob);
+  const TwoFourOverflowHeader h = read_header<TwoFourOverflowHeader>(blob);
   EXPECT_EQ(h.row_pairs, 1);
   ASSERT_EQ(h.further, 1);
   const auto word = [&](std::uint64_t at) {
@@ -98,7 +78,7 @@ TEST(TwoFourOverflowPack, BytesAreAsDocumented) {
 
 TEST(TwoFourOverflowPack, ItsOverheadGrowsWithTheConflicts) {
   const auto overhead = [](double density) {
-    return two_four_overflow_overhead(Weight(256, 4096, density).view, DType::bf16, 2);
+    return two_four_overflow_overhead(RandomWeight(256, 4096, density).view, DType::bf16, 2);
   };
   EXPECT_EQ(overhead(0), 0);
   // One stage beside 64.
@@ -107,25 +87,25 @@ TEST(TwoFourOverflowPack, ItsOverheadGrowsWithTheConflicts) {
   EXPECT_NEAR(overhead(0.1), 0.12, 0.02);
   EXPECT_NEAR(overhead(0.2), 0.5, 0.06);
   EXPECT_EQ(overhead(1), 2);
-  const Weight weight(200, 1000, 0.2);
+  const RandomWeight weight(200, 1000, 0.2);
   EXPECT_DOUBLE_EQ(two_four_overflow_overhead(weight.view, DType::bf16, 2),
-                   header_of(packed(weight.view)).overhead());
+                   read_header<TwoFourOverflowHeader>(packed(weight.view)).overhead());
 }
 
 TEST(TwoFourOverflowPack, WeightsThatAreTwoFourAreNotLifted) {
-  Weight weight(130, 300, 0);
+  RandomWeight weight(130, 300, 0);
   for (std::size_t i = 0; i < weight.bits.size(); i += 4) weight.bits[i] = weight.bits[i + 1] = 1;
   EXPECT_EQ(two_four_overflow_overhead(weight.view, DType::bf16, 1), 0);
-  EXPECT_EQ(header_of(packed(weight.view)).further, 0);
+  EXPECT_EQ(read_header<TwoFourOverflowHeader>(packed(weight.view)).further, 0);
 }
 
 TEST(TwoFourOverflowPack, RowTilesOfAPairHaveEquallyManyStages) {
   // Only rows 64 to 127 of 400 have conflicts: the lower panel of the first row tile.
-  Weight weight(400, 1024, 0);
-  const Weight dense(64, 1024, 0.3);
+  RandomWeight weight(400, 1024, 0);
+  const RandomWeight dense(64, 1024, 0.3);
   std::copy(dense.bits.begin(), dense.bits.end(), weight.bits.begin() + 64 * 1024);
   const auto blob = packed(weight.view);
-  const TwoFourOverflowHeader h = header_of(blob);
+  const TwoFourOverflowHeader h = read_header<TwoFourOverflowHeader>(blob);
   EXPECT_EQ(h.row_pairs, 2);
   std::array<std::uint32_t, 3> begin{};
   std::memcpy(begin.data(), blob.data() + h.begin, sizeof begin);
@@ -145,7 +125,7 @@ TEST(TwoFourOverflowPack, RowTilesOfAPairHaveEquallyManyStages) {
 TEST(TwoFourOverflowPack, PanelsKeepTwoOfFourAndLiftTheRest) {
   for (const double density : {0.03, 0.1, 0.3, 0.7, 1.0}) {
     constexpr std::int64_t cols = 1024;
-    const std::vector<std::uint16_t> weights = Weight(two_four_rows, cols, density).bits;
+    const std::vector<std::uint16_t> weights = RandomWeight(two_four_rows, cols, density).bits;
     std::vector<std::uint16_t> rest = weights;
     const std::vector<LiftedPlaces> halves = place_columns(lift_columns(rest, cols));
     for (auto four = rest.begin(); four != rest.end(); four += 4)
@@ -166,18 +146,18 @@ TEST(TwoFourOverflowPack, PanelsKeepTwoOfFourAndLiftTheRest) {
 }
 
 TEST(TwoFourOverflowPack, DamageIsRefusedOrHarmless) {
-  const Weight weight(150, 300, 0.2, 11);
+  const RandomWeight weight(150, 300, 0.2, 11);
   expect_damage_refused_or_harmless(packed(weight.view), Format::two_four_overflow, 150, 300, 128, 100);
 }
 
 TEST(TwoFourOverflowPack, EveryHeaderFieldAndListIsChecked) {
-  const Weight weight(150, 1000, 0.3, 11);
+  const RandomWeight weight(150, 1000, 0.3, 11);
   const auto blob = packed(weight.view);
   using Bytes = std::vector<std::byte>;
   using Header = TwoFourOverflowHeader;
   const auto wrong = [&](auto change) {
     auto damaged = blob;
-    Header header = header_of(damaged);
+    Header header = read_header<TwoFourOverflowHeader>(damaged);
     change(header, damaged);
     std::memcpy(damaged.data(), &header, sizeof header);
     return check(damaged, Format::two_four_overflow, 150, 1000);
@@ -211,12 +191,12 @@ TEST(TwoFourOverflowPack, EveryHeaderFieldAndListIsChecked) {
   row[0] = row[1] = row[2] = row[4] = row[5] = row[6] = 1;
   const auto two = packed({DType::bf16, 128, 128, reinterpret_cast<const std::byte*>(row.data())});
   auto twice = two;
-  put(twice, header_of(two).lifted, 0, ~0u);
-  put(twice, header_of(two).column, 0, 1);
+  put(twice, read_header<TwoFourOverflowHeader>(two).lifted, 0, ~0u);
+  put(twice, read_header<TwoFourOverflowHeader>(two).column, 0, 1);
   EXPECT_EQ(check(twice, Format::two_four_overflow, 128, 128),
             "the weight at row 0, column 1 is there twice");
-  put(twice, header_of(two).column, 0, 0);
-  put(twice, header_of(two).column, 1, 0);
+  put(twice, read_header<TwoFourOverflowHeader>(two).column, 0, 0);
+  put(twice, read_header<TwoFourOverflowHeader>(two).column, 1, 0);
   EXPECT_EQ(check(twice, Format::two_four_overflow, 128, 128),
             "the weight at row 0, column 0 is there twice");
 }
