@@ -10,12 +10,13 @@
 #include <span>
 #include <vector>
 
+#include "cross/format.h"
 #include "plan/formats/gpu/blob.h"
 
 namespace cross::compiler {
 
 /// Flips a bit 2000 times, every other time among the first `front` bytes: header and tables, which are few
-/// of the bytes. Then cuts the blob and asks for another shape and another format.
+/// of the bytes. Then cuts the blob and asks for another shape and every other format.
 /// @param least  how many flips must be found; elsewhere they change a value or make a legal position another
 /// one
 inline void expect_damage_refused_or_harmless(std::span<const std::byte> blob, Format format,
@@ -41,8 +42,10 @@ inline void expect_damage_refused_or_harmless(std::span<const std::byte> blob, F
     EXPECT_NE(formats::gpu::check(blob.first(size), format, rows, cols), "") << size;
   EXPECT_NE(formats::gpu::check(blob, format, rows + 1, cols), "");
   EXPECT_NE(formats::gpu::check(blob, format, rows, cols + 1), "");
-  const Format other = format == Format::delta8 ? Format::delta4 : Format::delta8;
-  EXPECT_NE(formats::gpu::check(blob, other, rows, cols), "");
+  for (const Format other : gpu_formats)
+    if (other != format) {
+      EXPECT_NE(formats::gpu::check(blob, other, rows, cols), "") << name_of(other);
+    }
 }
 
 }  // namespace cross::compiler

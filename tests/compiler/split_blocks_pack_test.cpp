@@ -168,7 +168,7 @@ TEST(SplitBlocks, TakesSixBytesAWeight) {
 
 TEST(SplitBlocks, DamageIsRefusedOrHarmless) {
   const Weight weight(150, 300, 0.4, 60);
-  expect_damage_refused_or_harmless(packed(weight), Format::split_blocks, 150, 300, 1024, 300);
+  expect_damage_refused_or_harmless(packed(weight), Format::split_blocks, 150, 300, 1024, 500);
 }
 
 TEST(SplitBlocks, EveryHeaderFieldAndListIsChecked) {
