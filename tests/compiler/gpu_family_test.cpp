@@ -77,6 +77,22 @@ TEST(GpuFamily, PricesEveryFormatAtEveryTokenCount) {
   }
 }
 
+/// The candidate of a format for bf16 weights at one token count.
+LayoutCandidate candidate_of(Format format, const MatrixView& weight, const CostProfile& profile,
+                             std::int64_t tokens) {
+  GpuFamily gpu;
+  gpu.max_tokens[format] = 16;
+  CompileOptions options;
+  options.dtype = DType::bf16;
+  options.tokens = {tokens};
+  options.threads = 1;
+  const auto family = make_gpu_family({weight, options, profile}, gpu);
+  for (LayoutCandidate& one : family->enumerate(analyse(weight, {DType::bf16})).candidates)
+    if (one.name == name_of(format)) return one;
+  ADD_FAILURE() << "no candidate " << name_of(format);
+  return {};
+}
+
 /// The time of block_tiles is that of the blocks it stores, however full they are.
 TEST(GpuFamily, BlockTilesArePricedByTheirBlocks) {
   std::vector<std::uint16_t> bits(128 * 128);
@@ -85,20 +101,11 @@ TEST(GpuFamily, BlockTilesArePricedByTheirBlocks) {
   CostProfile profile;
   profile.curves.push_back(
       {"block_tiles.decode", "mma", 16, 128, 128, {{0.0, 0.0, 0}, {0.25, 1.0, 0}, {1.0, 4.0, 0}}});
-  GpuFamily gpu;
-  gpu.max_tokens[Format::block_tiles] = 16;
-  CompileOptions options;
-  options.dtype = DType::bf16;
-  options.tokens = {16};
-  options.threads = 1;
-  const auto family = make_gpu_family({weight, options, profile}, gpu);
-  for (const LayoutCandidate& candidate : family->enumerate(analyse(weight, {DType::bf16})).candidates)
-    if (candidate.name == "block_tiles") {
-      ASSERT_EQ(candidate.dropped, "");
-      ASSERT_EQ(candidate.shapes.size(), 1u);
-      const double full = *profile.time_us("block_tiles.decode", "mma", 1.0, 16, 128, 128);
-      EXPECT_NEAR(candidate.shapes[0].predicted_us, full / 4, 1e-6 * full);
-    }
+  const LayoutCandidate one = candidate_of(Format::block_tiles, weight, profile, 16);
+  ASSERT_EQ(one.dropped, "");
+  ASSERT_EQ(one.shapes.size(), 1u);
+  const double full = *profile.time_us("block_tiles.decode", "mma", 1.0, 16, 128, 128);
+  EXPECT_NEAR(one.shapes[0].predicted_us, full / 4, 1e-6 * full);
 }
 
 /// The time of two_four_overflow is that of what it multiplies and gathers, however many weights there are.
@@ -110,18 +117,7 @@ TEST(GpuFamily, TwoFourOverflowIsPricedByWhatItLifts) {
   CostProfile profile;
   profile.curves.push_back(
       {"two_four_overflow.prefill", "mma", 1024, 128, side, {{0.0, 1.0, 0}, {1.0 / 64, 2.0, 0}}});
-  GpuFamily gpu;
-  gpu.max_tokens[Format::two_four_overflow] = 16;
-  CompileOptions options;
-  options.dtype = DType::bf16;
-  options.tokens = {1024};
-  options.threads = 1;
-  const auto candidate = [&] {
-    const auto family = make_gpu_family({weight, options, profile}, gpu);
-    for (LayoutCandidate& one : family->enumerate(analyse(weight, {DType::bf16})).candidates)
-      if (one.name == "two_four_overflow") return one;
-    return LayoutCandidate{};
-  };
+  const auto candidate = [&] { return candidate_of(Format::two_four_overflow, weight, profile, 1024); };
   EXPECT_EQ(candidate().dropped, "two_four holds the matrix");
   bits[2] = 0x3f80;  // one stage beside 64
   const LayoutCandidate one = candidate();
@@ -140,19 +136,10 @@ TEST(GpuFamily, ColumnVectorsArePricedByTheirColumns) {
   CostProfile profile;
   profile.curves.push_back(
       {"column_vectors.prefill", "mma", 1024, 32, 64, {{0.0, 1.0, 0}, {0.125, 2.0, 0}, {1.0, 9.0, 0}}});
-  GpuFamily gpu;
-  gpu.max_tokens[Format::column_vectors] = 64;
-  CompileOptions options;
-  options.dtype = DType::bf16;
-  options.tokens = {1024};
-  options.threads = 1;
-  const auto family = make_gpu_family({weight, options, profile}, gpu);
-  for (const LayoutCandidate& one : family->enumerate(analyse(weight, {DType::bf16})).candidates)
-    if (one.name == "column_vectors") {
-      ASSERT_EQ(one.dropped, "");
-      ASSERT_EQ(one.shapes.size(), 1u);
-      EXPECT_NEAR(one.shapes[0].predicted_us, 2e-3 * static_cast<double>(bits.size()), 1e-6);
-    }
+  const LayoutCandidate one = candidate_of(Format::column_vectors, weight, profile, 1024);
+  ASSERT_EQ(one.dropped, "");
+  ASSERT_EQ(one.shapes.size(), 1u);
+  EXPECT_NEAR(one.shapes[0].predicted_us, 2e-3 * static_cast<double>(bits.size()), 1e-6);
 }
 
 /// Without a price for some token count a format cannot serve a plan that names it.
