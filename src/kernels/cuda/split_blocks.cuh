@@ -4,7 +4,7 @@
 //
 // Tokens are the rows of A, which every lane loads, scales and splits in registers; weights are B, which lies
 // in shared memory: zeros, into which the kept ones are written one by one. One launch, nothing in front of
-// it: small matrices are bound by latency (docs/gpu.md).
+// it: small matrices are bound by latency (docs/gpu/split_blocks.md).
 #pragma once
 
 #include "kernels/cuda/split_blocks_exchange.cuh"

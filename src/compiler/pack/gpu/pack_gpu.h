@@ -12,7 +12,7 @@
 
 namespace cross::compiler {
 
-/// Clocks of an SM for one token tile of 128 tokens, measured (docs/gpu.md, cross_panels).
+/// Clocks of an SM for one token tile of 128 tokens, measured (docs/gpu/cross_panels.md).
 struct CrossPrices {
   double tensor_half = 1300.0;   ///< one half (64 rows) of a tensor step
   double gather_weight = 16.0;   ///< one kept weight on CUDA cores that work alone, filling included

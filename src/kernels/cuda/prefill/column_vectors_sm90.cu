@@ -31,7 +31,7 @@ std::int64_t row_tiles(const ColumnVectorsHeader& header, const VectorTile& tile
 }
 
 /// Clocks of the busiest SM: its steps and what bringing a column takes of shared memory besides, or bringing
-/// alone where there are few steps (docs/gpu.md).
+/// alone where there are few steps (docs/gpu/column_vectors.md).
 double predicted_clocks(const ColumnVectorsHeader& header, std::int64_t tokens, const VectorTile& tile) {
   constexpr double begin_and_end = 6400.0, column_alone = 2.6, column_beside = 1.2;
   const auto tiles = static_cast<double>(row_tiles(header, tile) * transposed_blocks(tokens));

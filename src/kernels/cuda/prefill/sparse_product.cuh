@@ -37,7 +37,7 @@
 //
 // and Params `further_tiles` (stage_bytes each) and `column` ([tiles][64]).
 //
-// What bounds it: docs/gpu.md, "two_four" and "two_four_overflow" below "Prefill".
+// What bounds it: docs/gpu/two_four.md and docs/gpu/two_four_overflow.md.
 #pragma once
 
 #include "kernels/cuda/prefill/gather_columns.cuh"

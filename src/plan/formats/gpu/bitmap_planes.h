@@ -1,5 +1,5 @@
 // Format bitmap_planes: one mask bit per position in the order of a tensor-core fragment, then the kept
-// values with their low and high bytes apart. Made for kernels that expand weights in registers; docs/gpu.md
+// values with their low and high bytes apart. Made for kernels that expand weights in registers; docs/gpu/bitmap_planes.md
 // tells why.
 //
 // W is cut into *blocks* of 16 rows x 128 columns. A block is what the A operand of eight mma m16n8k16 holds:

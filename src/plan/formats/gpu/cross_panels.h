@@ -1,5 +1,5 @@
 // Format cross_panels: fp32 matrices for two kinds of unit at once. Every row panel has a list for the tensor
-// cores and a list for the CUDA cores; what is in neither costs nothing. docs/gpu.md tells why.
+// cores and a list for the CUDA cores; what is in neither costs nothing. docs/gpu/cross_panels.md tells why.
 //
 // A panel is 256 rows, a K step 64 columns. Two CTAs, a cluster, share a panel: the first has its upper 128
 // rows (its *share*), the second the others, each in two halves of 64 rows. A *tensor step* holds the kept

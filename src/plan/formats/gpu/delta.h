@@ -1,5 +1,5 @@
 // Formats delta4 and delta8: per kept weight a 16-bit value and a column step of 4 or 8 bits, read by a warp
-// without any search. docs/gpu.md tells why.
+// without any search. docs/gpu/delta.md tells why.
 //
 // K is cut into `slices` of `extent` columns, the rows of W into `parts`; a CTA works on one part in one
 // slice. Inside a CTA rows are sorted by their kept weights and taken eight at a time: a *tile*. The kept

@@ -1,6 +1,6 @@
 // Format two_four: matrices whose every group of 4 neighbouring columns (4j … 4j + 3) keeps at most 2
 // weights, stored as sparse tensor cores take them from shared memory (wgmma.sp), in an order that registers
-// of mma.sp can take too. docs/gpu.md tells why.
+// of mma.sp can take too. docs/gpu/two_four.md tells why.
 //
 // The matrix is cut into tiles of 64 rows and 64 columns, filled with pruned positions at the last rows and
 // columns. A tile is eight *atoms* of 8 rows, 64 bytes a row: a K-major operand with the 64-byte swizzle once
