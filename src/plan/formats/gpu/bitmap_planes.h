@@ -1,6 +1,6 @@
 // Format bitmap_planes: one mask bit per position in the order of a tensor-core fragment, then the kept
-// values with their low and high bytes apart. Made for kernels that expand weights in registers; docs/gpu/bitmap_planes.md
-// tells why.
+// values with their low and high bytes apart. Made for kernels that expand weights in registers;
+// docs/gpu/bitmap_planes.md tells why.
 //
 // W is cut into *blocks* of 16 rows x 128 columns. A block is what the A operand of eight mma m16n8k16 holds:
 // lane 4 g + t of a warp has, in step s (16 columns), the weights of rows g and g + 8 at the columns
