@@ -155,30 +155,24 @@ __device__ __forceinline__ void store_sums(const ColumnVectorsParams<T>& p,
                                            const float (&sums)[panels][vector_groups][2][4], int row0,
                                            std::int64_t token, std::uint32_t staged, int lane) {
   using namespace formats::gpu;
-  const auto four_of = [&](float(&four)[4], int q, int m, int h) {
-    four[0] = sums[q][m][0][2 * h];
-    four[1] = sums[q][m][0][2 * h + 1];
-    four[2] = sums[q][m][1][2 * h];
-    four[3] = sums[q][m][1][2 * h + 1];
-  };
-  bool nan = false;
-#pragma unroll
-  for (int q = 0; q < panels; ++q)
-#pragma unroll
-    for (int i = 0; i < 2 * vector_groups; ++i) {
-      float four[4];
-      four_of(four, q, i / 2, i % 2);
-      nan = nan || any_nan(four);
-    }
-  if (plain(p.out) && !__any_sync(~0u, nan)) {
+  // f(four, i, q): sums of four rows of panel q for the lane's token of the i-th eight.
+  const auto each_four = [&](auto&& f) {
 #pragma unroll
     for (int i = 0; i < 2 * vector_groups; ++i)
 #pragma unroll
       for (int q = 0; q < panels; ++q) {
-        float four[4];
-        four_of(four, q, i / 2, i % 2);
-        store_four(p, row0 + q * column_vector_rows + lane % 4 * 4, token + i * 8, four);
+        const float(&s)[2][4] = sums[q][i / 2];
+        const int h = i % 2;
+        const float four[4] = {s[0][2 * h], s[0][2 * h + 1], s[1][2 * h], s[1][2 * h + 1]};
+        f(four, i, q);
       }
+  };
+  bool nan = false;
+  each_four([&](const float(&four)[4], int, int) { nan = nan || any_nan(four); });
+  if (plain(p.out) && !__any_sync(~0u, nan)) {
+    each_four([&](const float(&four)[4], int i, int q) {
+      store_four(p, row0 + q * column_vector_rows + lane % 4 * 4, token + i * 8, four);
+    });
     return;
   }
   constexpr int rows = panels * column_vector_rows, each = rows / 2;  // sums of 16 tokens that a lane stores
@@ -187,16 +181,11 @@ __device__ __forceinline__ void store_sums(const ColumnVectorsParams<T>& p,
 #pragma unroll 1
   for (int m = 0; m < vector_groups; ++m) {
     __syncwarp();
-#pragma unroll
-    for (int i = 0; i < 2 * vector_groups; ++i)
-#pragma unroll
-      for (int q = 0; q < panels; ++q) {
-        float four[4];
-        four_of(four, q, i / 2, i % 2);
-        if (i / 2 == m)
-          store_shared_four(
-              staged + ((i % 2 * 8 + (lane >> 2)) * rows + q * column_vector_rows + lane % 4 * 4) * 4, four);
-      }
+    each_four([&](const float(&four)[4], int i, int q) {
+      if (i / 2 == m)
+        store_shared_four(
+            staged + ((i % 2 * 8 + (lane >> 2)) * rows + q * column_vector_rows + lane % 4 * 4) * 4, four);
+    });
     __syncwarp();
 #pragma unroll 1
     for (int i = 0; i < each; ++i) {
