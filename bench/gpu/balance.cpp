@@ -65,7 +65,7 @@ nlohmann::json batches(Arena& arena, const Mask& mask, const std::vector<std::in
   for (auto t = tokens.rbegin(); t != tokens.rend(); ++t) {
     const std::int64_t n = *t / item_tokens;
     const Contest contest =
-        arena.run(forms, *t, {.chains = false, .burst = options.burst / 2, .keep_all = true});
+        arena.run(forms, *t, {.chains = false, .burst = options.short_burst(), .keep_all = true});
     fmt::print("{:>6} {:>9.1f}", n, contest.dense_us);
     for (const CrossForm& form : packed) {
       const auto entry = std::find_if(contest.entries.begin(), contest.entries.end(),
@@ -120,8 +120,8 @@ nlohmann::json ablation(Arena& arena, const Mask& mask, const PartOptions& optio
       forms.others.push_back(packed.back().plan);
       forms.others.back().name = step.name;
     }
-    const Contest contest =
-        arena.run(forms, ablation_tokens, {.chains = false, .burst = options.burst / 2, .keep_all = true});
+    const Contest contest = arena.run(forms, ablation_tokens,
+                                      {.chains = false, .burst = options.short_burst(), .keep_all = true});
     if (dense_us == 0) dense_us = contest.dense_us;
     for (const CrossForm& form : packed) {
       const auto entry = std::find_if(contest.entries.begin(), contest.entries.end(),

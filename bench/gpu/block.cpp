@@ -43,7 +43,7 @@ nlohmann::json block_part(Arena& arena, const PartOptions& options) {
             [&](std::size_t i, const PackedForms& forms) {
               for (const std::int64_t t : tokens) {
                 const Contest contest =
-                    arena.run(forms, t, {.chains = false, .expansion = true, .burst = options.burst});
+                    arena.run(forms, t, {.chains = false, .expansion = true, .burst = options.burst_for(t)});
                 state.sample();
                 std::string entries;
                 for (const Entry& entry : contest.entries)

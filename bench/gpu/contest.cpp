@@ -28,9 +28,7 @@ constexpr std::uint64_t x_seed = 7;
 constexpr int most_algorithms = 32, most_algorithms_if_long = 8;
 constexpr int long_launches = 4;
 
-/// Rounds of long bursts, after one that settles the clocks; how far behind the fastest an entry is not timed
-/// again.
-constexpr std::size_t burst_rounds = 6;
+/// How far behind the fastest an entry is not timed again.
 constexpr double hopeless = 1.15;
 
 double work(const Shape& shape, std::int64_t tokens) {
@@ -171,7 +169,7 @@ double Arena::checked(const Runner& runner, std::int64_t tokens) const {
 Contest Arena::run(const PackedForms& forms, std::int64_t tokens, const ContestOptions& options) {
   const Weight& weight = forms.weight;
   take(forms, options.expansion);
-  Contest contest{weight.dtype, weight.shape, tokens, weight.density(), 0, 0, 0, {}, {}};
+  Contest contest{weight.dtype, weight.shape, tokens, weight.density(), options.burst, 0, 0, 0, {}, {}};
   dense_weights_->use(tokens);
   const Dense& baseline = dense(weight.dtype, weight.shape, tokens);
 
@@ -259,7 +257,7 @@ Contest Arena::run(const PackedForms& forms, std::int64_t tokens, const ContestO
       if (slow) contest.entries[i - others.size()].first_look = true;
       return slow;
     });
-    time(all, {.least = burst_rounds, .burst = options.burst, .settle = true});
+    time(all, cross::cuda::sampled(options.burst));
   }
 
   contest.dense_us = times[0].median_us;

@@ -30,6 +30,7 @@ struct Contest {
   Shape shape;
   std::int64_t tokens = 0;
   double density = 0;
+  double burst = 0;                       ///< seconds of one sample; 0: one replay
   double dense_us = 0, dense_spread = 0;  ///< the baseline: cuBLASLt's fastest algorithm of all
   double dense_plan_us = 0;               ///< what a dense plan runs: the fastest that adds in fp32
   std::vector<Entry> entries;             ///< fastest first

@@ -45,7 +45,7 @@ nlohmann::json fp32_part(Arena& arena, const PartOptions& options) {
             [&](std::size_t i, const PackedForms& forms) {
               for (const std::int64_t t : tokens) {
                 const Contest contest =
-                    arena.run(forms, t, {.chains = false, .expansion = true, .burst = options.burst});
+                    arena.run(forms, t, {.chains = false, .expansion = true, .burst = options.burst_for(t)});
                 state.sample();
                 Sum& sum = sums[{t, sparsity_of[i]}];
                 sum.dense += contest.dense_us;

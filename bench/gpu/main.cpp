@@ -63,7 +63,9 @@ int main(int argc, char** argv) {
   app.add_option("--sparsity", options.sparsities, "instead of the part's own")->delimiter(',');
   app.add_option("--formats", formats, "to pack; default: all that can hold the weight")->delimiter(',');
   app.add_flag("--all", options.all, "prefill, two_four, block, fp32: every token count, sparsity and shape");
-  app.add_option("--burst", options.burst, "seconds of one sample at many tokens")->capture_default_str();
+  app.add_option("--burst", options.burst,
+                 "seconds of one sample at many tokens; default: 0.02, from 2048 tokens on 0.2")
+      ->check(CLI::PositiveNumber);
   app.add_option("--threads", options.threads, "0: one per core");
   app.add_option("--seconds", options.seconds, "per matrix and token count")->capture_default_str();
   app.add_option("--profile", options.profile, "regret: cost profile to choose by");

@@ -1,11 +1,13 @@
 // The parts of bench_gpu. Each prints a table and returns what it measured.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "cuda/replay.h"
 #include "gpu/contest.h"
 
 namespace cross_bench {
@@ -22,7 +24,13 @@ struct PartOptions {
   int threads = 0;
   std::uint64_t seed = 1;
   double seconds = 0.03;  ///< per contest
-  double burst = 0.02;    ///< per sample at many tokens
+  double burst = 0;       ///< seconds of one sample at many tokens; 0: as `burst_for` says
+
+  double burst_for(std::int64_t of_tokens) const {
+    return burst > 0 ? burst : std::max(cross::cuda::short_sample, cross::cuda::sample_seconds(of_tokens));
+  }
+  /// Where all sides are ours, or the figure is none of speed: half of a short one.
+  double short_burst() const { return (burst > 0 ? burst : cross::cuda::short_sample) / 2; }
 
   cross::DType type() const {
     return dtype == "fp32" ? cross::DType::fp32 : dtype == "fp16" ? cross::DType::fp16 : cross::DType::bf16;

@@ -37,6 +37,7 @@ nlohmann::json json_of(const Contest& contest) {
   return {{"m", contest.shape.rows},
           {"k", contest.shape.cols},
           {"tokens", contest.tokens},
+          {"seconds_of_a_sample", contest.burst},
           {"sparsity", 1 - contest.density},
           {"dense_us", contest.dense_us},
           {"dense_spread", contest.dense_spread},

@@ -87,7 +87,7 @@ nlohmann::json regret_part(Arena& arena, const PartOptions& options) {
                                         {.seconds = 2 * options.seconds,
                                          .chains = false,
                                          .expansion = true,
-                                         .burst = t < many_tokens ? 0 : options.burst / 2,
+                                         .burst = t < many_tokens ? 0 : options.short_burst(),
                                          .keep_all = true});
       const double best = contest.best_us();
       const double regret = us_of(contest, priced) / best, measured_regret = us_of(contest, timed) / best;

@@ -74,7 +74,7 @@ nlohmann::json two_four_part(Arena& arena, const PartOptions& options) {
       arena, makers, {tokens, options.formats}, options.threads, [&](std::size_t, const PackedForms& forms) {
         Sides sides(library, forms.weight, tokens, arena.device().l2_bytes);
         for (const std::int64_t t : tokens) {
-          ContestOptions contest_options{.chains = false, .expansion = true, .burst = options.burst};
+          ContestOptions contest_options{.chains = false, .expansion = true, .burst = options.burst_for(t)};
           const cross::LayerPlan plan = planned(forms.weight, t, profile, target, true, threads);
           cross::driver::cuda::TimedLayer timed(plan, forms.weight.dtype, arena.device(), arena.library());
           timed.use(t);

@@ -106,11 +106,20 @@ std::vector<std::size_t> turn_order(std::size_t sides, std::size_t round) {
   return order;
 }
 
+double sample_seconds(std::int64_t tokens) {
+  return tokens < 128 ? 0 : tokens < 2048 ? short_sample : long_sample;
+}
+
+Turns sampled(double seconds) {
+  return {.least = seconds < long_sample ? std::size_t{6} : 2, .burst = seconds, .settle = seconds > 0};
+}
+
 std::vector<std::vector<double>> interleave(const std::vector<Replay*>& replays, const Turns& turns) {
   constexpr std::size_t most = 200;
+  constexpr double settling = 0.05;
   std::vector<std::vector<double>> samples(replays.size());
   if (turns.settle)
-    for (Replay* replay : replays) replay->us(replay->replays_for(turns.burst));
+    for (Replay* replay : replays) replay->us(replay->replays_for(std::min(turns.burst, settling)));
   const std::size_t unit = replays.size() > 1 ? 2 : 1;
   const auto start = std::chrono::steady_clock::now();
   for (std::size_t round = 0; round < most; ++round) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -68,8 +69,17 @@ struct Turns {
   /// Seconds that one sample lasts at least: where power limits the clocks, they settle at what one side
   /// alone would get.
   double burst = 0;
-  bool settle = false;  ///< a round more, before the others, that is not counted
+  bool settle = false;  ///< a round more, of bursts of at most 50 ms, before the others; not counted
 };
+
+/// Seconds that one sample of a product at `tokens` should last; 0: one replay is enough. From 128 tokens on
+/// power may bound the clock. From 2048 on it does, on every side (H100, H200), and in short turns one runs
+/// on what its neighbours have spared: samples are long enough for each to pay for its own.
+double sample_seconds(std::int64_t tokens);
+inline constexpr double short_sample = 0.02, long_sample = 0.2;
+
+/// Turns of samples of so many seconds: six rounds, of long samples two, one in either order.
+Turns sampled(double seconds);
 
 /// Replays one after the other, round by round, so that a change of the GPU's clocks meets all of them:
 /// samples per replay, in µs per launch. What ran before a sample is felt in it, so the order changes from

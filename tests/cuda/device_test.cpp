@@ -42,6 +42,18 @@ TEST(Turns, NoSideRunsEarlierThanAnother) {
   }
 }
 
+/// Where power bounds every side, samples are long and few.
+TEST(Turns, SamplesGrowWithTokens) {
+  EXPECT_EQ(cuda::sample_seconds(64), 0);
+  EXPECT_EQ(cuda::sample_seconds(128), cuda::short_sample);
+  EXPECT_EQ(cuda::sample_seconds(2047), cuda::short_sample);
+  EXPECT_EQ(cuda::sample_seconds(2048), cuda::long_sample);
+  EXPECT_FALSE(cuda::sampled(0).settle);
+  EXPECT_EQ(cuda::sampled(cuda::short_sample).least, 6u);
+  EXPECT_EQ(cuda::sampled(cuda::long_sample).least, 2u);
+  EXPECT_TRUE(cuda::sampled(cuda::long_sample).settle);
+}
+
 TEST(Turns, MedianAndSpread) {
   EXPECT_EQ(cuda::summary({}).median_us, 0);
   EXPECT_EQ(cuda::summary({3, 1, 2}).median_us, 2);

@@ -48,8 +48,9 @@ class LayerBench {
     Replay dense_replay(std::max(dense.copies(), 16),
                         [&](int launch, void* stream) { dense.enqueue(*best.product, launch, stream); });
     Replay cross_replay(cross.launches(), [&](int launch, void* stream) { cross.enqueue(launch, stream); });
-    const auto samples =
-        cross::cuda::interleave({&dense_replay, &cross_replay}, {.seconds = options_.seconds});
+    cross::cuda::Turns turns = cross::cuda::sampled(cross::cuda::sample_seconds(tokens));
+    turns.seconds = options_.seconds;
+    const auto samples = cross::cuda::interleave({&dense_replay, &cross_replay}, turns);
     std::vector<double> ratios;
     for (std::size_t i = 0; i < samples[0].size(); ++i) ratios.push_back(samples[0][i] / samples[1][i]);
     row.dense_us = cross::cuda::summary(samples[0]).median_us;
