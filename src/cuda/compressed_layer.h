@@ -14,6 +14,8 @@ namespace cross::cuda {
 
 /// The shape of variants that name the library.
 inline constexpr std::string_view sparse_library_shape = "cusparselt";
+/// Below so many tokens our own kernels are always faster (docs/gpu/two_four.md).
+inline constexpr std::int64_t sparse_library_least_tokens = 128;
 
 class CompressedLayer {
  public:

@@ -137,18 +137,38 @@ bool Layer::Stored::runs_prefill(std::int64_t tokens, std::size_t shared_bytes) 
          prefill.refuses(matrices[0], tokens, shared_bytes).empty();
 }
 
+bool Layer::Stored::runs_decode(std::int64_t tokens) const {
+  return static_cast<std::size_t>(tokens) < runs.size() && runs[static_cast<std::size_t>(tokens)];
+}
+
+/// A count that the plan names runs as measured. Of others the kernels know where they cross; the variant for
+/// the next count named was measured too far away.
+std::string_view Layer::shape_for(const Variant& variant, const Stored& stored, std::int64_t tokens) const {
+  const std::string_view planned = variant.shape;
+  if (variant.tokens == tokens) return planned;
+  const auto pays = stored.kernel->prefill.pays;
+  if (pays != nullptr && pays(stored.matrices[0], tokens) &&
+      stored.runs_prefill(tokens, device_.shared_bytes)) {
+    const bool library = planned == sparse_library_shape && tokens >= sparse_library_least_tokens;
+    return library ? planned : "prefill";
+  }
+  if (stored.runs_decode(tokens)) return "decode";
+  return planned == "decode" || tokens > variant.tokens ? "expand" : planned;
+}
+
 Layer::Route Layer::route(std::int64_t tokens) const {
   const Variant& variant = plan_.variant_for(tokens);
   const Stored& stored = stored_[static_cast<std::size_t>(variant.packing)];
   if (stored.dense) return {&stored, &variant, 0};
-  const bool many = variant.shape == "prefill" || variant.shape == sparse_library_shape;
-  if (many && stored.runs_prefill(tokens, device_.shared_bytes)) return {&stored, &variant, tokens, true};
-  const bool runs =
-      static_cast<std::size_t>(tokens) < stored.runs.size() && stored.runs[static_cast<std::size_t>(tokens)];
+  const std::string_view shape = shape_for(variant, stored, tokens);
+  const bool library = shape == sparse_library_shape;
+  if ((shape == "prefill" || library) && stored.runs_prefill(tokens, device_.shared_bytes))
+    return {&stored, &variant, tokens, true, library};
+  const bool runs = stored.runs_decode(tokens);
   if (!runs && stored.kernel->expand == nullptr && stored.runs_prefill(tokens, device_.shared_bytes))
     return {&stored, &variant, tokens, true};
   if (stored.kernel->expand != nullptr)
-    return {&stored, &variant, variant.shape == "decode" && runs ? tokens : 0};
+    return {&stored, &variant, shape == "decode" && runs ? tokens : 0, false, library};
   if (runs || stored.slice > 0) return {&stored, &variant, runs ? tokens : stored.slice};
   throw DeviceError(fmt::format("layer {}: {} cannot run {} tokens on {}", base::in_quotes(plan_.name),
                                 stored.kernel->id(), tokens, device_.name));
@@ -156,16 +176,11 @@ Layer::Route Layer::route(std::int64_t tokens) const {
 
 std::size_t Layer::expanded_bytes() const { return formats::round_up(plan_.dense_bytes(dtype_), alignment); }
 
-const Layer::Known& Layer::known(std::int64_t tokens) const {
-  {
-    const std::shared_lock lock(known_mutex_);
-    if (const auto found = known_.find(tokens); found != known_.end()) return found->second;
-  }
-  Known found;
-  found.route = route(tokens);
-  found.scratch = scratch_of(found.route, tokens);
-  const std::unique_lock lock(known_mutex_);
-  return known_.emplace(tokens, found).first->second;
+Layer::Known Layer::known(std::int64_t tokens) const {
+  return known_.get(tokens, [this](std::int64_t count) {
+    const Route way = route(count);
+    return Known{way, scratch_of(way, count)};
+  });
 }
 
 std::size_t Layer::scratch_bytes(std::int64_t tokens) const {
@@ -190,7 +205,7 @@ std::size_t Layer::scratch_of(const Route& way, std::int64_t tokens) const {
 }
 
 void Layer::run(const RunArgs& args, const LayerWorkspace& workspace, void* stream, int copy) const {
-  const Route& way = known(args.tokens).route;
+  const Route way = known(args.tokens).route;
   if (const CompressedProduct* product = compressed(way, args); product != nullptr)
     product->enqueue(copy, args.x, args.y, args.residual, workspace.scratch, stream);
   else if (way.slice > 0)
@@ -274,7 +289,7 @@ const DenseProduct& Layer::product(const Route& way, std::int64_t tokens, Fused&
 }
 
 const CompressedProduct* Layer::compressed(const Route& way, const RunArgs& args) const {
-  if (way.variant->shape != sparse_library_shape || way.stored->compressed == nullptr || adds_bias(args) ||
+  if (!way.sparse_library || way.stored->compressed == nullptr || adds_bias(args) ||
       args.activation != Activation::none)
     return nullptr;
   return way.stored->compressed->product(args.tokens, way.variant->algorithm);
@@ -298,7 +313,7 @@ void Layer::prepare(const RunArgs& args) const {
 
 std::string Layer::kernel(std::int64_t tokens) const {
   const Route way = route(tokens);
-  const CuSparseLt* library = way.variant->shape == sparse_library_shape ? &library_.sparse() : nullptr;
+  const CuSparseLt* library = way.sparse_library ? &library_.sparse() : nullptr;
   if (!sparse_algorithm(tokens).empty()) return fmt::format("cusparselt {}", library->version());
   std::string name = way.stored->dense ? "cublaslt"
                      : way.prefill     ? fmt::format("{} prefill", way.stored->kernel->id())

@@ -11,6 +11,7 @@
 #include "cuda/compressed_layer.h"
 #include "cuda/dense_product.h"
 #include "cuda/memory.h"
+#include "cuda/token_memory.h"
 #include "kernels/cuda/gpu_kernel.h"
 
 namespace cross::cuda {
@@ -54,6 +55,7 @@ class Layer {
     const kernels::cuda::GpuKernel* kernel = nullptr;
     std::vector<bool> runs;  ///< [tokens]: whether the kernel takes this count
     std::int64_t slice = 0;  ///< most tokens that it takes of those that keep every slice aligned
+    bool runs_decode(std::int64_t tokens) const;
     bool runs_prefill(std::int64_t tokens, std::size_t shared_bytes) const;
   };
   struct Route {
@@ -61,7 +63,8 @@ class Layer {
     const Variant* variant = nullptr;
     /// Tokens of one launch of the format's kernel; 0: through the library.
     std::int64_t slice = 0;
-    bool prefill = false;  ///< by the format's kernel for many tokens
+    bool prefill = false;         ///< by the format's kernel for many tokens
+    bool sparse_library = false;  ///< by cuSPARSELt where it takes the call
   };
 
   void upload(const Packing& packing, int copies);
@@ -69,15 +72,17 @@ class Layer {
   /// Where these bytes of the plan lie on the device already, aligned; nullptr if they do not.
   const std::byte* in_image(std::span<const std::byte> bytes) const;
   void upload_bias();
+  /// How a plan's packing runs `tokens`.
+  std::string_view shape_for(const Variant& variant, const Stored& stored, std::int64_t tokens) const;
   Route route(std::int64_t tokens) const;
   std::size_t scratch_of(const Route& route, std::int64_t tokens) const;
-  /// How a number of tokens runs, found once: kernels for many tokens compare dozens of cuts before they
+  /// How a number of tokens runs, remembered: kernels for many tokens compare dozens of cuts before they
   /// answer.
   struct Known {
     Route route;
     std::size_t scratch = 0;
   };
-  const Known& known(std::int64_t tokens) const;
+  Known known(std::int64_t tokens) const;
   bool adds_bias(const RunArgs& args) const { return args.bias && !plan_.bias.empty(); }
   void run_packed(const Route& route, const RunArgs& args, const LayerWorkspace& workspace, void* stream,
                   int copy) const;
@@ -98,8 +103,7 @@ class Layer {
   DeviceBuffer bias_, narrow_bias_;  ///< fp32; in dtype_, for the library
   bool bias_exact_ = true;           ///< narrow_bias_ holds the same values
   std::size_t zeroed_bytes_ = 0;
-  mutable std::shared_mutex known_mutex_;
-  mutable std::map<std::int64_t, Known> known_;
+  TokenMemory<Known> known_;
   mutable std::shared_mutex products_mutex_;
   mutable std::map<std::pair<std::int64_t, Fused>, std::unique_ptr<DenseProduct>> products_;
 };

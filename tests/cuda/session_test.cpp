@@ -124,12 +124,62 @@ TEST_F(Sessions, EveryFormatAtEveryTokenCount) {
       for (const char* shape : {"decode", "prefill", "expand"}) {
         const Halves weight = random_weight(format, 2, dtype, 321, 1030, 0.3);
         const Plan plan = gpu_plan(
-            weight, {.format = format, .tokens = {8}, .shape = shape, .bias = some_bias(321, false)});
-        for (const std::int64_t tokens : {1, 8, 40, 65, 200}) {
+            weight,
+            {.format = format, .tokens = {1, 8, 40, 65, 200}, .shape = shape, .bias = some_bias(321, false)});
+        for (const std::int64_t tokens : {1, 8, 30, 40, 65, 200, 300}) {
           SCOPED_TRACE(::testing::Message() << name_of(format) << " " << shape);
           check(plan, weight, tokens);
         }
       }
+}
+
+/// Counts that no variant names run in the way that is fastest there, whatever the next variant's shape.
+TEST_F(Sessions, CountsThatAPlanDoesNotName) {
+  if (first_gpu()->major != 9) GTEST_SKIP() << "kernels for many tokens are for Hopper";
+  struct Case {
+    Format format;
+    std::int64_t rows, cols;
+    std::int64_t decode_to, prefill_to;  ///< the last counts that decode, and that run by prefill
+  };
+  constexpr std::int64_t far = 5000;
+  for (const Case& c :
+       {Case{Format::two_four, 512, 512, 16, far}, Case{Format::two_four, 256, 1024, 32, far},
+        Case{Format::bitmap_planes, 512, 512, 64, 2048}, Case{Format::delta8, 512, 512, 16, 16}}) {
+    const Halves weight = random_weight(c.format, 2, DType::bf16, c.rows, c.cols, 0.3);
+    const std::string id = std::string(name_of(c.format)) + ".sm90";
+    const std::string expanded = "expand " + std::string(name_of(c.format)) + ", cublaslt";
+    for (const char* shape : {"decode", "prefill", "expand"}) {
+      const Plan plan = gpu_plan(weight, {.format = c.format, .tokens = {7, 1024}, .shape = shape});
+      const Session session(plan);
+      for (const std::int64_t tokens : {1, 15, 16, 17, 32, 33, 64, 65, 128, 2048, 2049, 4096}) {
+        const std::string expected = tokens <= c.decode_to    ? id
+                                     : tokens <= c.prefill_to ? id + " prefill"
+                                                              : expanded;
+        EXPECT_EQ(session.kernel(0, tokens), expected) << shape << " at " << tokens << " tokens";
+      }
+      const bool as_named = c.prefill_to > c.decode_to && shape == std::string("prefill");
+      EXPECT_EQ(session.kernel(0, 1024), as_named ? id + " prefill" : expanded);
+    }
+  }
+}
+
+/// More counts than a layer remembers, by several threads: every answer is that of a session of its own.
+TEST_F(Sessions, ManyTokenCountsAtOnce) {
+  const Halves weight = random_weight(Format::bitmap_planes, 2, DType::bf16, 320, 512, 0.3);
+  const Plan plan = gpu_plan(weight, {.format = Format::bitmap_planes, .tokens = {8}});
+  const Session session(plan);
+  std::vector<std::size_t> bytes;
+  for (std::int64_t tokens = 0; tokens < 300; ++tokens) bytes.push_back(session.workspace_bytes(0, tokens));
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&, t, device = gpu().index] {
+      const cuda::CurrentDevice current(device);
+      for (std::size_t i = 0; i < 2000; ++i) {
+        const std::size_t tokens = (i * static_cast<std::size_t>(2 * t + 1)) % bytes.size();
+        ASSERT_EQ(session.workspace_bytes(0, static_cast<std::int64_t>(tokens)), bytes[tokens]);
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
 }
 
 TEST_F(Sessions, NoTokensIsNoWork) {

@@ -153,9 +153,8 @@ std::optional<double> GpuMeasurer::speedup(const LayerPlan& layer, DType dtype, 
 std::optional<compiler::StructureMeasurement> GpuMeasurer::sparse_library(const LayerPlan& layer, DType dtype,
                                                                           std::int64_t tokens) {
   // Below, our own kernels read the plan's copy faster than the library its own.
-  constexpr std::int64_t least_tokens = 128;
   const Packing& packing = layer.packings.at(0);
-  if (tokens < least_tokens || !layer.bias.empty() || packing.dense() ||
+  if (tokens < cross::cuda::sparse_library_least_tokens || !layer.bias.empty() || packing.dense() ||
       packing.panels.at(0).segments.at(0).format != Format::two_four)
     return std::nullopt;
   const CurrentDevice current(device_.index);

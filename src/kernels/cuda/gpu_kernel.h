@@ -57,6 +57,9 @@ struct GpuPrefill {
   std::size_t (*scratch)(const PackedMatrix&, std::int64_t tokens) = nullptr;
   /// Enqueues; neither allocates nor synchronises. Returns a cudaError_t.
   int (*launch)(const PackedMatrix&, const GpuArgs&) = nullptr;
+  /// Whether it is faster than the row's other ways, decoding and expanding: decides for token counts that a
+  /// plan does not name, so that no one has measured them. nullptr: it never is, or is the only way.
+  bool (*pays)(const PackedMatrix&, std::int64_t tokens) = nullptr;
 };
 
 /// One row of the table.

@@ -63,6 +63,16 @@ inline std::size_t bitmap_prefill_scratch(const PackedMatrix& matrix, std::int64
          best_prefill_cut<BitmapPlanesSource>(bitmap_prefill_shape(header, tokens)).part_bytes;
 }
 
+/// Decoding doubles its multiplications at 33 tokens; on small matrices it stays ahead up to its last, 64.
+/// From 2048 on the tensor cores have enough to do for expanding to cost less than it does here (H200,
+/// docs/gpu/bitmap_planes.md, docs/gpu/prefill.md).
+inline bool bitmap_prefill_pays(const PackedMatrix& matrix, std::int64_t tokens) {
+  const auto header = formats::gpu::read_header<formats::gpu::BitmapPlanesHeader>(matrix.host);
+  constexpr std::int64_t small = 1 << 25;
+  const std::int64_t elements = std::int64_t{header.rows} * header.cols;
+  return tokens > (elements > small ? 32 : 64) && tokens <= 2048;
+}
+
 template <class T>
 int bitmap_prefill_launch_typed(const PackedMatrix& matrix, GpuArgs args) {
   const auto header = formats::gpu::read_header<formats::gpu::BitmapPlanesHeader>(matrix.host);

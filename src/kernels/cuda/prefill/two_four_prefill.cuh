@@ -35,6 +35,13 @@ inline std::size_t two_four_prefill_scratch(const PackedMatrix& matrix, std::int
   return padded_bytes(tokens, formats::gpu::read_header<formats::gpu::TwoFourHeader>(matrix.host).cols);
 }
 
+/// Decoding doubles its multiplications at 17 and 33 tokens. With a long K and few rows this product has few
+/// tiles, and decoding stays ahead up to 32 (H200, docs/gpu/two_four.md).
+inline bool two_four_prefill_pays(const PackedMatrix& matrix, std::int64_t tokens) {
+  const auto header = formats::gpu::read_header<formats::gpu::TwoFourHeader>(matrix.host);
+  return tokens > (header.cols > 2 * header.rows ? 32 : 16);
+}
+
 template <class T>
 int two_four_prefill_launch_typed(const PackedMatrix& matrix, GpuArgs args) {
   const auto header = formats::gpu::read_header<formats::gpu::TwoFourHeader>(matrix.host);
