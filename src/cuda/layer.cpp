@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <mutex>
 
 #include "base/quote.h"
 #include "cross/error.h"
@@ -241,7 +240,7 @@ void Layer::run_packed(const Route& way, const RunArgs& args, const LayerWorkspa
 void Layer::run_library(const Route& way, const RunArgs& args, const LayerWorkspace& workspace, void* stream,
                         int copy) const {
   Fused fused = fused_for(args.activation, adds_bias(args), bias_exact_, args.residual != nullptr);
-  const DenseProduct& dense = product(way, args.tokens, fused);
+  const std::shared_ptr<const DenseProduct> dense = product(way, args.tokens, fused);
   const kernels::cuda::PackedMatrix& matrix = way.stored->matrices[static_cast<std::size_t>(copy)];
   std::byte* free = workspace.scratch;
   const std::byte* w = matrix.device;
@@ -252,7 +251,7 @@ void Layer::run_library(const Route& way, const RunArgs& args, const LayerWorksp
   }
   std::byte* wide = free;
   free += formats::round_up(4 * static_cast<std::size_t>(args.tokens * plan_.rows), alignment);
-  dense.enqueue(w, args.x, fused == Fused::wide ? wide : args.y, args.residual, free, stream);
+  dense->enqueue(w, args.x, fused == Fused::wide ? wide : args.y, args.residual, free, stream);
   if (fused == Fused::wide)
     enqueue_elementwise({.acc = reinterpret_cast<const float*>(wide),
                          .bias = adds_bias(args) ? reinterpret_cast<const float*>(bias_.data()) : nullptr,
@@ -265,27 +264,23 @@ void Layer::run_library(const Route& way, const RunArgs& args, const LayerWorksp
                         stream);
 }
 
-const DenseProduct& Layer::product(const Route& way, std::int64_t tokens, Fused& fused) const {
-  for (;; fused = Fused::wide) {
-    const std::pair key(tokens, fused);
-    {
-      const std::shared_lock lock(products_mutex_);
-      if (const auto found = products_.find(key); found != products_.end()) {
-        if (found->second != nullptr) return *found->second;
-        continue;  // known to be beyond the library
-      }
-    }
+std::shared_ptr<const DenseProduct> Layer::product(const Route& way, std::int64_t tokens,
+                                                   Fused& fused) const {
+  const auto make = [&](const std::pair<std::int64_t, Fused>& what) -> std::shared_ptr<const DenseProduct> {
     const void* bias = dtype_ == DType::fp32 ? bias_.data() : narrow_bias_.data();
     const std::string& algorithm = way.variant->tokens == tokens ? way.variant->algorithm : std::string();
-    auto made =
-        DenseProduct::make(library_, {dtype_, plan_.rows, plan_.cols, tokens}, fused, bias, algorithm);
-    if (made == nullptr && fused == Fused::wide)
-      throw InternalError(
-          fmt::format("cuBLASLt has no algorithm for {}x{} at {} tokens", plan_.rows, plan_.cols, tokens));
-    const std::unique_lock lock(products_mutex_);
-    const auto& kept = products_.emplace(key, std::move(made)).first->second;
-    if (kept != nullptr) return *kept;
+    return DenseProduct::make(library_, {dtype_, plan_.rows, plan_.cols, tokens}, what.second, bias,
+                              algorithm);
+  };
+  auto product = products_.get({tokens, fused}, make);
+  if (product == nullptr && fused != Fused::wide) {
+    fused = Fused::wide;
+    product = products_.get({tokens, fused}, make);
   }
+  if (product == nullptr)
+    throw InternalError(
+        fmt::format("cuBLASLt has no algorithm for {}x{} at {} tokens", plan_.rows, plan_.cols, tokens));
+  return product;
 }
 
 const CompressedProduct* Layer::compressed(const Route& way, const RunArgs& args) const {

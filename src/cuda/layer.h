@@ -1,10 +1,9 @@
 // One layer of a plan on one GPU. Session is a list of these; the measurer runs them over rotated copies.
 #pragma once
 
-#include <map>
 #include <memory>
-#include <shared_mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cross/cuda.h"
@@ -90,8 +89,9 @@ class Layer {
                    int copy) const;
   /// cuSPARSELt's product, if the variant names it and the library, the shape and the call allow it.
   const CompressedProduct* compressed(const Route& route, const RunArgs& args) const;
-  /// Made on first use and kept; @param fused becomes `wide` where the library cannot do what was asked.
-  const DenseProduct& product(const Route& route, std::int64_t tokens, Fused& fused) const;
+  /// Made on first use and kept a while; @param fused becomes `wide` where the library cannot do what was
+  /// asked.
+  std::shared_ptr<const DenseProduct> product(const Route& route, std::int64_t tokens, Fused& fused) const;
   std::size_t expanded_bytes() const;
 
   const LayerPlan& plan_;
@@ -104,8 +104,8 @@ class Layer {
   bool bias_exact_ = true;           ///< narrow_bias_ holds the same values
   std::size_t zeroed_bytes_ = 0;
   TokenMemory<Known> known_;
-  mutable std::shared_mutex products_mutex_;
-  mutable std::map<std::pair<std::int64_t, Fused>, std::unique_ptr<DenseProduct>> products_;
+  /// nullptr: beyond the library.
+  TokenMemory<std::shared_ptr<const DenseProduct>, 256, std::pair<std::int64_t, Fused>> products_;
 };
 
 }  // namespace cross::cuda

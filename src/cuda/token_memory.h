@@ -1,4 +1,4 @@
-// What follows from a number of tokens, remembered for the latest few dozen of them.
+// What follows from a number of tokens, remembered for some of them.
 #pragma once
 
 #include <cstddef>
@@ -9,26 +9,26 @@
 
 namespace cross::cuda {
 
-/// Values by token count, at most `most`: a server whose prompts have every length would fill the memory
-/// otherwise. All are forgotten when one more comes, which costs what finding one costs, once in `most`
-/// times.
+/// Values by token count, or by a key with one in it, at most `most`: a server whose prompts have every
+/// length would fill the memory otherwise. All are forgotten when one more comes, which costs what finding
+/// one costs, once in `most` times.
 ///
 /// Threads: any number at once. Values are copies, so none is lost under its reader.
-template <class Value, std::size_t most = 64>
+template <class Value, std::size_t most = 64, class Key = std::int64_t>
 class TokenMemory {
  public:
-  /// What is known of `tokens`, else `find(tokens)`, which is called without a lock: two threads may both
+  /// What is known of `key`, else `find(key)`, which is called without a lock: two threads may both
   /// find the same. What it throws leaves nothing behind.
   template <class Find>
-  Value get(std::int64_t tokens, const Find& find) const {
+  Value get(const Key& key, const Find& find) const {
     {
       const std::shared_lock lock(mutex_);
-      if (const auto known = known_.find(tokens); known != known_.end()) return known->second;
+      if (const auto known = known_.find(key); known != known_.end()) return known->second;
     }
-    const Value found = find(tokens);
+    const Value found = find(key);
     const std::unique_lock lock(mutex_);
-    if (known_.size() >= most && !known_.contains(tokens)) known_.clear();
-    known_.emplace(tokens, found);
+    if (known_.size() >= most && !known_.contains(key)) known_.clear();
+    known_.emplace(key, found);
     return found;
   }
 
@@ -39,7 +39,7 @@ class TokenMemory {
 
  private:
   mutable std::shared_mutex mutex_;
-  mutable std::map<std::int64_t, Value> known_;
+  mutable std::map<Key, Value> known_;
 };
 
 }  // namespace cross::cuda

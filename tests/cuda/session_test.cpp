@@ -163,6 +163,23 @@ TEST_F(Sessions, CountsThatAPlanDoesNotName) {
   }
 }
 
+/// More counts than a layer keeps products of the library for: those that come again are as good as new ones.
+TEST_F(Sessions, DenseAtManyTokenCounts) {
+  const Halves weight = random_halves(1, DType::bf16, 48, 64, 0.5);
+  const Plan plan = gpu_plan(weight, {.tokens = {8}});
+  const Session session(plan);
+  const Halves x = random_halves(3, DType::bf16, 300, 64, 1);
+  const Expected expected = exact_product(weight, x);
+  SessionCall call(session, 0, x, 48);
+  const Stream stream;
+  for (int round = 0; round < 2; ++round) {
+    for (std::int64_t tokens = 1; tokens <= 300; ++tokens) session.prepare(0, {.tokens = tokens});
+    call.enqueue(stream.get());
+    stream.wait();
+    EXPECT_EQ(mismatch(expected, {}, call.result()), "");
+  }
+}
+
 /// More counts than a layer remembers, by several threads: every answer is that of a session of its own.
 TEST_F(Sessions, ManyTokenCountsAtOnce) {
   const Halves weight = random_weight(Format::bitmap_planes, 2, DType::bf16, 320, 512, 0.3);
