@@ -86,7 +86,8 @@ TEST_P(Prefill, TilesThatDoNotFillTheGpu) {
     std::int64_t rows, cols, tokens;
   };
   constexpr Shape shapes[] = {{67 * 128, 264, 512}, {67 * 128, 1500, 140}, {2500, 2000, 130},
-                              {2050, 4100, 60},     {520, 9000, 300},      {130, 12000, 7}};
+                              {2050, 4100, 60},     {520, 9000, 300},      {130, 12000, 7},
+                              {67 * 128, 264, 2100}};
   std::uint64_t seed = 20;
   for (const Shape& shape : shapes) {
     SCOPED_TRACE(::testing::Message()

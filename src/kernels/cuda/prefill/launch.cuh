@@ -53,6 +53,7 @@ struct PrefillCut {
   /// to a second launch, whose CTAs share their K and begin wherever the first launch leaves an SM.
   int whole_tiles = 0;
   int tail_splits = 0;  ///< the second launch's PrefillTile::splits, or 0
+  int tail_first = 0;   ///< of its tiles, in which no X is shared
   double clocks = 0;
   std::size_t part_bytes = 0;  ///< of scratch, for the sums that clusters leave for others
   int tiles() const { return row_tiles * token_tiles; }
@@ -180,6 +181,20 @@ void for_each_tail_of(F f) {
   });
 }
 
+/// Where the tiles of `cut` from `whole` on begin among those of `alone`, the same cut but that CTAs do not
+/// share X: as PrefillTurn deals them. `whole` ends with all token tiles of a row tile that stand side by
+/// side.
+inline int first_alone(const PrefillCut& cut, const PrefillCut& alone, int whole) {
+  const int band = whole / (prefill_band * cut.row_tiles), rest = whole - band * prefill_band * cut.row_tiles;
+  return band * prefill_band * alone.row_tiles + rest * cut.sharers;
+}
+/// The most tiles up to `most` that end so.
+inline int whole_bands(const PrefillCut& cut, int most) {
+  const int in_band = prefill_band * cut.row_tiles, band = most / in_band;
+  const int width = std::min(prefill_band, cut.token_tiles - band * prefill_band);
+  return width <= 0 ? most : band * in_band + (most - band * in_band) / width * width;
+}
+
 /// Calls f with every cut of the product into one kind of tile.
 template <class Source, class Tile, class F>
 void for_each_cut(const PrefillShape& shape, const DeviceLimits& limits, F f) {
@@ -193,16 +208,19 @@ void for_each_cut(const PrefillShape& shape, const DeviceLimits& limits, F f) {
       if (!shape.shares_tiles) continue;
       f(shared_cut<Tile>(cut, shape, rounds, limits));
       f(shared_cut<Tile>(cut, shape, rounds - 1, limits));
-    } else if (sharers == 1 && Tile::splits == 1 && cut.tiles() > rounds * cut.clusters) {
+    } else if (Tile::splits == 1 && cut.tiles() > rounds * cut.clusters) {
       constexpr double tail_start = 7000;  // until the second launch multiplies
+      const int whole = sharers == 1 ? rounds * cut.clusters : whole_bands(cut, rounds * cut.clusters);
+      if (whole == 0) continue;
       for_each_tail_of<Source, Tile>([&](auto split) {
         const PrefillCut tail = cut_for<Source, decltype(split)>(shape, 1, limits);
         if (tail.clusters == 0) return;
         PrefillCut with_tail = cut;
         with_tail.tail_splits = tail.splits;
-        with_tail.whole_tiles = rounds * cut.clusters;
-        with_tail.clocks = clocks_of<Tile>(cut, with_tail.whole_tiles, shape) + tail_start +
-                           clocks_of<decltype(split)>(tail, cut.tiles() - with_tail.whole_tiles, shape);
+        with_tail.whole_tiles = whole;
+        with_tail.tail_first = first_alone(cut, tail, whole);
+        with_tail.clocks = clocks_of<Tile>(cut, whole, shape) + tail_start +
+                           clocks_of<decltype(split)>(tail, tail.tiles() - with_tail.tail_first, shape);
         f(with_tail);
       });
     }
@@ -320,10 +338,10 @@ int launch_prefill(const PrefillShape& shape, const typename Source::Params& sou
     if constexpr (!Tile::deals_blocks)
       for_each_tail_of<Source, Tile>([&](auto split) {
         using Split = decltype(split);
-        if (error == cudaSuccess && cut.tail_splits == Split::splits)
-          error = launch_prefill_tiles<T, Source, Split>(
-              shape, source, cut_for<Source, Split>(shape, 1, device_limits()), cut.whole_tiles, cut.tiles(),
-              PrefillPart::tail, args, dtype, nullptr);
+        if (error != cudaSuccess || cut.tail_splits != Split::splits) return;
+        const PrefillCut tail = cut_for<Source, Split>(shape, 1, device_limits());
+        error = launch_prefill_tiles<T, Source, Split>(shape, source, tail, cut.tail_first, tail.tiles(),
+                                                       PrefillPart::tail, args, dtype, nullptr);
       });
   });
   return error;

@@ -18,7 +18,11 @@ void for_each_tile_of(TwoFourOverflowSource, F f) {
 
 inline PrefillShape two_four_overflow_shape(const formats::gpu::TwoFourOverflowHeader& header,
                                             std::int64_t tokens) {
-  return sparse_shape(header.rows, header.cols, tokens, header.panels, header.k_tiles);
+  PrefillShape shape = sparse_shape(header.rows, header.cols, tokens, header.panels, header.k_tiles);
+  // Row tiles with further stages of their own do not keep in step, and X then comes once for each.
+  constexpr std::int64_t shares_from = 1024;
+  shape.shares_x = shape.shares_x || (header.further > 0 && tokens >= shares_from);
+  return shape;
 }
 
 inline std::string two_four_overflow_refuses(const PackedMatrix& matrix, std::int64_t tokens, std::size_t) {
