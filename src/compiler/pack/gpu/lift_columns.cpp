@@ -8,7 +8,7 @@ namespace {
 
 using namespace formats::gpu;
 
-constexpr int rows = two_four_rows;
+constexpr int rows = lifted_tile_rows;
 using Masks = std::array<std::uint8_t, rows>;  ///< a bit for each kept column of a row's group
 
 /// The fewest columns that must go so that every row keeps at most two of those that stay. Two always
@@ -60,27 +60,27 @@ std::vector<LiftedColumn> lift_columns(std::span<std::uint16_t> bits, std::int64
 }
 
 std::vector<LiftedPlaces> place_columns(const std::vector<LiftedColumn>& columns) {
-  std::vector<LiftedPlaces> halves;
-  int used = lifted_panel_cols;  // places of the last half
+  std::vector<LiftedPlaces> stages;
+  int used = two_four_cols;  // places of the last stage
   std::array<int, rows> in_group{};
   for (const LiftedColumn& lifted : columns) {
     const auto full = [&](const auto& w) { return in_group[static_cast<std::size_t>(w.first)] == 2; };
     if (used % 4 != 0 && std::any_of(lifted.weights.begin(), lifted.weights.end(), full))
       used = (used + 3) / 4 * 4;
     if (used % 4 == 0) in_group.fill(0);
-    if (used == lifted_panel_cols) {
-      halves.push_back({{}, std::vector<std::uint16_t>(static_cast<std::size_t>(rows * lifted_panel_cols))});
+    if (used == two_four_cols) {
+      stages.push_back({{}, std::vector<std::uint16_t>(static_cast<std::size_t>(rows * two_four_cols))});
       used = 0;
     }
-    LiftedPlaces& half = halves.back();
-    std::fill(half.column.begin() + used, half.column.end(), lifted.column);
+    LiftedPlaces& stage = stages.back();
+    std::fill(stage.column.begin() + used, stage.column.end(), lifted.column);
     for (const auto& [row, bits] : lifted.weights) {
       ++in_group[static_cast<std::size_t>(row)];
-      half.bits[static_cast<std::size_t>(row * lifted_panel_cols + used)] = bits;
+      stage.bits[static_cast<std::size_t>(row * two_four_cols + used)] = bits;
     }
     ++used;
   }
-  return halves;
+  return stages;
 }
 
 }  // namespace cross::compiler

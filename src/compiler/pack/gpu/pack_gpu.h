@@ -53,11 +53,11 @@ double block_tiles_density(const MatrixView& weight, DType plan_dtype, int threa
 /// Where more of them keep something it does not pay: it loses to dense from about a half on.
 inline constexpr double block_tiles_most = 0.6;
 
-/// Further stages of two_four_overflow, as a share of those that 2:4 weights have: 0 to 2 for large matrices.
+/// Further stages of two_four_overflow, as a share of those that 2:4 weights have: 0 to 1 for large matrices.
 /// Its time grows with that alone.
 double two_four_overflow_overhead(const MatrixView& weight, DType plan_dtype, int threads);
-/// Where there are more it does not pay: i.i.d. masks have 0.3 at 85 % sparsity, 0.5 at 80 %.
-inline constexpr double two_four_overflow_most = 0.32;
+/// Where there are more it does not pay: i.i.d. masks have 0.22 at 85 % sparsity, 0.33 at 80 %.
+inline constexpr double two_four_overflow_most = 0.35;
 
 /// The share of all columns of 16 rows that keep anything: what column_vectors multiplies, and its time
 /// depends on. Scans the weights once and packs nothing.

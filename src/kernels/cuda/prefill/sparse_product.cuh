@@ -10,7 +10,7 @@
 // one tile's K, whose sums they exchange at its end. The grid is persistent. Every sum is added in an order
 // that the launch alone decides: equal bits from run to run.
 //
-// A source may have *further* stages, whose columns each panel names: 32 of its own. Three warps beside the
+// A source may have *further* stages, whose 64 columns each row tile names. Three warps beside the
 // bringing lane gather them, 16 bytes a lane, from a copy of x column by column, and so tensor cores take
 // them.
 //
@@ -29,13 +29,13 @@
 //     template <class T> static __device__ float exact(…);  // as in source.cuh
 //   };
 //
-// Where Params has `columns` (transpose_columns.h), further stages of a row tile, a tile of weights for two
-// panels each; CTAs that share X must have equally many:
+// Where Params has `columns` (transpose_columns.h), further stages of a row tile of two panels; CTAs that
+// share X must have equally many:
 //
 //     static __device__ int further_stages(const Params&, int row_tile);
-//     static __device__ std::int64_t further_tile(const Params&, int row_tile);  // the first
+//     static __device__ std::int64_t further_stage(const Params&, int row_tile);  // the first
 //
-// and Params `further_tiles` (stage_bytes each) and `column` ([tiles][64]).
+// and Params `further_tiles` (stage_bytes each, two a stage) and `column` ([stages][64]).
 //
 // What bounds it: docs/gpu/two_four.md and docs/gpu/two_four_overflow.md.
 #pragma once
@@ -138,7 +138,7 @@ class SparseCta {
         if constexpr (gathers) {
           wait_in_cluster(m_.empty(ring.place), ring.parity ^ 1);
           arrive_here(m_.wanted(brought++));
-          bring_further(Source::further_tile(p_.source, row_tile) + stages.further_first + i, ring.place);
+          bring_further(Source::further_stage(p_.source, row_tile) + stages.further_first + i, ring.place);
           ring.next(p_.x_places);
         }
       }
@@ -164,7 +164,7 @@ class SparseCta {
             p_.source.columns + block * p_.cols * (transposed_tokens * 2) + lane_ % 8 * 16;
         const auto* names = reinterpret_cast<const uint4*>(
             p_.source.column +
-            (Source::further_tile(p_.source, row_tile) + stages.further_first) * prefill_chunk_cols);
+            (Source::further_stage(p_.source, row_tile) + stages.further_first) * prefill_chunk_cols);
         for (int i = 0; i < stages.further; ++i, ++gathered, names += prefill_chunk_cols / 4) {
           place = (place + stages.own_before(i)) % p_.x_places;
           gather_columns<Tile::tokens, gatherers>(
@@ -273,12 +273,11 @@ class SparseCta {
     else
       copy_box(x, p_.x_map, stage * prefill_chunk_cols, token, full);
   }
-  /// The weights of a further stage: one tile for both panels.
-  __device__ __forceinline__ void bring_further(std::int64_t tile, int place) const {
+  __device__ __forceinline__ void bring_further(std::int64_t stage, int place) const {
+    constexpr std::uint32_t bytes = Tile::groups * Source::stage_bytes;
     const std::uint32_t full = m_.full(place);
-    arrive_expecting(full, Source::stage_bytes);
-    copy_bytes(m_.w(place, 0), p_.source.further_tiles + tile * Source::stage_bytes, Source::stage_bytes,
-               full);
+    arrive_expecting(full, bytes);
+    copy_bytes(m_.w(place, 0), p_.source.further_tiles + stage * bytes, bytes, full);
   }
 
   __device__ __forceinline__ void end_products(const std::uint32_t (&metadata)[2]) const {
@@ -308,7 +307,7 @@ class SparseCta {
     if (later) release(released);
   }
 
-  /// The product of a further stage: the panel's 32 columns, a half of the tile and of X.
+  /// The same of a further stage.
   template <int parity>
   __device__ __forceinline__ void multiply_further(float (&sums)[Tile::eights][4],
                                                    std::uint32_t (&metadata)[2], RingPlace& now,
@@ -317,14 +316,13 @@ class SparseCta {
     wait_in_cluster(m_.full(now.place), now.parity);
     wait_in_cluster(m_.gathered(i), static_cast<std::uint32_t>(i / prefill_most_places & 1));
     fence_async_proxy();
-    const std::uint32_t w = m_.w(now.place, 0);
-    metadata[parity] = load_shared(w + Source::metadata_at(warp, lane_ ^ 2 * group));
-    const auto half = static_cast<std::uint64_t>(group);
-    const std::uint64_t a = kept_weights_descriptor(w) + 2 * half,
-                        b = columns_descriptor(m_.x(now.place)) + (32 * 128 >> 4) * half;
+    const std::uint32_t w = m_.w(now.place, group);
+    metadata[parity] = load_shared(w + Source::metadata_at(warp, lane_));
+    const std::uint64_t a = kept_weights_descriptor(w), b = columns_descriptor(m_.x(now.place));
     now.next(p_.x_places);
     wgmma_fence();
     wgmma_sparse<T, 0, 1>(sums, a, metadata[parity], b);
+    wgmma_sparse<T, 1, 1>(sums, a + 2, metadata[parity], b + (32 * 128 >> 4));
     wgmma_commit();
     wgmma_wait<1>();
     hold_metadata(metadata[parity ^ 1]);

@@ -18,9 +18,9 @@ struct TwoFourOverflowSource : TwoFourSource {
   static __device__ __forceinline__ int further_stages(const Params& p, int row_tile) {
     return static_cast<int>(__ldg(p.begin + row_tile / 2 + 1) - __ldg(p.begin + row_tile / 2));
   }
-  static __device__ __forceinline__ std::int64_t further_tile(const Params& p, int row_tile) {
-    return formats::gpu::first_further_tile(row_tile, __ldg(p.begin + row_tile / 2),
-                                            __ldg(p.begin + row_tile / 2 + 1));
+  static __device__ __forceinline__ std::int64_t further_stage(const Params& p, int row_tile) {
+    return formats::gpu::first_further_stage(row_tile, __ldg(p.begin + row_tile / 2),
+                                             __ldg(p.begin + row_tile / 2 + 1));
   }
 
   template <class T>
@@ -29,13 +29,14 @@ struct TwoFourOverflowSource : TwoFourSource {
     using namespace formats::gpu;
     float sum = TwoFourSource::exact<T>(p, row, x, cols);
     const auto row_tile = static_cast<int>(row / lifted_tile_rows);
-    const auto place0 = static_cast<int>(row % lifted_tile_rows / two_four_rows) * lifted_panel_cols;
-    std::int64_t tile = further_tile(p, row_tile);
-    for (int n = further_stages(p, row_tile); n > 0; --n, ++tile)
+    const auto panel = row % lifted_tile_rows / two_four_rows;
+    std::int64_t stage = further_stage(p, row_tile);
+    for (int n = further_stages(p, row_tile); n > 0; --n, ++stage)
       sum = add_tile<T>(
-          sum, p.further_tiles + tile * two_four_tile_bytes, static_cast<int>(row % two_four_rows), x,
-          [&](int place) { return static_cast<std::int64_t>(p.column[tile * two_four_cols + place]); }, cols,
-          place0 / 4, lifted_panel_cols / 4);
+          sum, p.further_tiles + (stage * lifted_tile_panels + panel) * two_four_tile_bytes,
+          static_cast<int>(row % two_four_rows), x,
+          [&](int place) { return static_cast<std::int64_t>(p.column[stage * two_four_cols + place]); },
+          cols);
     return sum;
   }
 };

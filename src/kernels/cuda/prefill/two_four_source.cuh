@@ -54,14 +54,12 @@ struct TwoFourSource {
   }
 
  protected:
-  /// sum + W[row, …]·x over the kept weights of a tile's groups [first, first + groups).
-  /// @param column_of  place in the tile → column of x
+  /// sum + W[row, …]·x over the kept weights of a tile. @param column_of  place in the tile → column of x
   template <class T, class ColumnOf>
   static __device__ __forceinline__ float add_tile(float sum, const std::byte* tile, int row, const T* x,
-                                                   ColumnOf column_of, std::int64_t cols, int first = 0,
-                                                   int groups = formats::gpu::two_four_groups) {
+                                                   ColumnOf column_of, std::int64_t cols) {
     using namespace formats::gpu;
-    for (int group = first; group < first + groups; ++group) {
+    for (int group = 0; group < two_four_groups; ++group) {
       const auto* values = reinterpret_cast<const std::uint16_t*>(tile) + two_four_value_index(row, group);
       const std::uint32_t nibble = reinterpret_cast<const std::uint32_t*>(
                                        tile + two_four_metadata_at)[two_four_word_index(row, group)] >>

@@ -18,22 +18,26 @@ struct Lifted {
   std::int64_t begin(std::int64_t row_pair) const {
     return element<std::uint32_t>(blob, h.begin, static_cast<std::uint64_t>(row_pair));
   }
-  /// Of W, at a place of a further tile.
-  std::uint32_t column(std::int64_t tile, std::int64_t place) const {
-    return element<std::uint32_t>(blob, h.column, static_cast<std::uint64_t>(tile * two_four_cols + place));
+  /// Of W, at a place of a further stage.
+  std::uint32_t column(std::int64_t stage, std::int64_t place) const {
+    return element<std::uint32_t>(blob, h.column, static_cast<std::uint64_t>(stage * two_four_cols + place));
   }
-  /// Further tiles as a matrix of their own: one a panel.
-  TwoFourTiles tiles() const { return {blob, 2 * std::int64_t{h.further}, 1, h.further_tiles}; }
+  /// Further stages as a matrix of their own: one every two panels.
+  TwoFourTiles tiles() const {
+    return {blob, 2 * lifted_tile_panels * std::int64_t{h.further}, 1, h.further_tiles};
+  }
   /// Calls f(row, column of W, bits) for every nonzero value of a row pair's further tiles.
   template <class F>
   void for_each_value(std::int64_t row_pair, F f) const {
     const std::int64_t from = begin(row_pair), to = begin(row_pair + 1);
-    for (std::int64_t tile = 2 * from; tile < 2 * to; ++tile) {
-      const std::int64_t row0 = row_pair * lifted_pair_rows + (tile < from + to ? 0 : lifted_tile_rows);
-      tiles().for_each_value(tile, 0, [&](std::int64_t row, std::int64_t place, std::uint16_t bits) {
-        f(row0 + place / lifted_panel_cols * two_four_rows + row - tile * two_four_rows, column(tile, place),
-          bits);
-      });
+    for (std::int64_t stage = 2 * from; stage < 2 * to; ++stage) {
+      const std::int64_t tile0 = stage * lifted_tile_panels,
+                         row0 = row_pair * lifted_pair_rows + (stage < from + to ? 0 : lifted_tile_rows) -
+                                tile0 * two_four_rows;
+      for (std::int64_t tile = tile0; tile < tile0 + lifted_tile_panels; ++tile)
+        tiles().for_each_value(tile, 0, [&](std::int64_t row, std::int64_t place, std::uint16_t bits) {
+          f(row0 + row, column(stage, place), bits);
+        });
     }
   }
 };
@@ -78,24 +82,24 @@ std::string check_two_four_overflow(std::span<const std::byte> blob, std::int64_
   for (const std::uint64_t offset : {h.tiles, h.begin, h.column, h.lifted, h.further_tiles})
     if (offset < sizeof(TwoFourOverflowHeader)) return "an array overlaps the header";
   const auto row_pairs = static_cast<std::uint64_t>(h.row_pairs),
-             further_tiles = 2 * static_cast<std::uint64_t>(h.further);
+             stages = 2 * static_cast<std::uint64_t>(h.further);
   if (!array_fits(blob, h.begin, row_pairs + 1, 4) ||
-      !array_fits(blob, h.column, further_tiles, 4 * two_four_cols) ||
+      !array_fits(blob, h.column, stages, 4 * two_four_cols) ||
       !array_fits(blob, h.lifted, static_cast<std::uint64_t>(lifted_words(h.cols)), 4) ||
-      !array_fits(blob, h.further_tiles, further_tiles, two_four_tile_bytes))
+      !array_fits(blob, h.further_tiles, stages, further_stage_bytes))
     return "an array leaves the blob or is not aligned to 128 bytes";
   if (std::string error = TwoFourTiles{blob, h.panels, h.k_tiles, h.tiles}.check(h.rows, h.cols);
       !error.empty())
     return error;
-  for (std::uint64_t i = 0; i < further_tiles * two_four_cols; ++i) {
+  for (std::uint64_t i = 0; i < stages * two_four_cols; ++i) {
     const auto column = element<std::uint32_t>(blob, h.column, i);
     if (column >= static_cast<std::uint32_t>(h.cols))
-      return fmt::format("further tile {} multiplies column {} of {}", i / two_four_cols, column, h.cols);
+      return fmt::format("further stage {} multiplies column {} of {}", i / two_four_cols, column, h.cols);
     if ((element<std::uint32_t>(blob, h.lifted, column / 32) >> (column % 32) & 1u) == 0)
-      return fmt::format("column {} of further tile {} is not marked as lifted", column, i / two_four_cols);
+      return fmt::format("column {} of further stage {} is not marked as lifted", column, i / two_four_cols);
   }
   const Lifted lifted{blob, h};
-  if (std::string error = lifted.tiles().check(2 * std::int64_t{h.further} * two_four_rows, two_four_cols);
+  if (std::string error = lifted.tiles().check(2 * std::int64_t{h.further} * lifted_tile_rows, two_four_cols);
       !error.empty())
     return "further tiles: " + error;
   if (lifted.begin(0) != 0 || lifted.begin(h.row_pairs) != h.further)

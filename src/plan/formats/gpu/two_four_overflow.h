@@ -1,20 +1,17 @@
-// Format two_four_overflow: any matrix as 2:4 and a little more K. A panel of 64 rows gives up columns of a
-// group of four where some row keeps more than two of it: the weights of such rows there are *lifted* into
-// further tiles, whose columns of X kernels gather. Few columns are: 0.8 % of K at 95 % sparsity.
+// Format two_four_overflow: any matrix as 2:4 and a little more K. A *row tile* of 128 rows, two panels of
+// 64, gives up columns of a group of four where some row keeps more than two of it: the weights of such rows
+// there are *lifted* into further tiles, whose columns of X kernels gather. Few columns are: 1.5 % of K at 95
+// % sparsity.
 //
 //   tiles    as in two_four.h: tiles of 64 rows and 64 columns, panels from top to bottom; at most two
-//   weights
-//            of a row and group are left
-//   begin    u32[row pairs + 1]: the first further stage of every 256 rows, two row tiles of 128. A row tile
-//            has a further tile in each stage of its pair: kernels work on both in step
-//   column   u32[2 · further][64]: the columns of W that a further tile multiplies, the first 32 for the
-//   upper
-//            panel of its row tile, the others for the lower one. Where a panel has fewer, places repeat the
-//            column before them or are 0
+//            weights of a row and group are left
+//   begin    u32[row pairs + 1]: the first further stage of every 256 rows, two row tiles. Both have as many:
+//            kernels work on them in step
+//   column   u32[2 · further][64]: the columns of W that a row tile's further stage multiplies, where there
+//            are fewer the column before once more, or 0. A row tile's stages follow each other, then come
+//            the other row tile's, also where the matrix has none
 //   lifted   u32[cols / 32, rounded up]: a bit for every column of W that `column` names
-//   further  further tiles as in two_four.h: of the row in a tile, the first 32 places belong to that row of
-//            the upper panel, the others to that of the lower one. A row tile's tiles follow each other, then
-//            come the other row tile's, also where the matrix has none
+//   further  tiles as in two_four.h, the upper and the lower panel's of each of these stages
 #pragma once
 
 #include <cstddef>
@@ -29,14 +26,13 @@ namespace cross::formats::gpu {
 inline constexpr int lifted_tile_panels = 2;
 inline constexpr int lifted_tile_rows = lifted_tile_panels * two_four_rows;
 inline constexpr int lifted_pair_rows = 2 * lifted_tile_rows;
-/// Places of a panel in a further tile.
-inline constexpr int lifted_panel_cols = two_four_cols / lifted_tile_panels;
+inline constexpr int further_stage_bytes = lifted_tile_panels * two_four_tile_bytes;
 
 struct TwoFourOverflowHeader : BlobHeader {
   std::int32_t panels = 0;     ///< of 64 rows
   std::int32_t k_tiles = 0;    ///< of 64 columns, even
   std::int32_t row_pairs = 0;  ///< of 256 rows
-  std::int32_t further = 0;    ///< stages of all row pairs, two tiles each
+  std::int32_t further = 0;    ///< stages of all row pairs, of two row tiles each
   // Offsets from the start of the blob, multiples of 128.
   std::uint64_t tiles = 0, begin = 0, column = 0, lifted = 0, further_tiles = 0;
 
@@ -51,8 +47,8 @@ constexpr std::int64_t two_four_row_pairs(std::int64_t rows) {
 }
 /// Words of a bit a column.
 constexpr std::int64_t lifted_words(std::int64_t cols) { return (cols + 31) / 32; }
-/// The first further tile of a row tile. @param begin, end  stages of its row pair
-constexpr std::int64_t first_further_tile(std::int64_t row_tile, std::int64_t begin, std::int64_t end) {
+/// The first further stage of a row tile, of all row tiles'. @param begin, end  stages of its row pair
+constexpr std::int64_t first_further_stage(std::int64_t row_tile, std::int64_t begin, std::int64_t end) {
   return begin + (row_tile % 2 == 0 ? begin : end);
 }
 
