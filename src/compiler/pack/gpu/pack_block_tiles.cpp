@@ -51,7 +51,8 @@ std::size_t shared(const std::vector<std::uint32_t>& a, const std::vector<std::u
 }
 
 /// Panels, those of a pair side by side: the longest that is left and the one that shares the most columns
-/// with it. Pairs with many blocks first; a panel alone stands last.
+/// with it. Pairs that load much first, by bytes at 256 tokens: a step four times a block. A panel alone
+/// stands last.
 std::vector<std::uint32_t> order_panels(const Columns& columns) {
   constexpr std::size_t looked_at = 1024;  // of the panels left: bounds the time
   std::vector<std::uint32_t> left(columns.size());
@@ -70,11 +71,12 @@ std::vector<std::uint32_t> order_panels(const Columns& columns) {
     left.erase(left.begin() + static_cast<std::ptrdiff_t>(best));
     left.erase(left.begin());
   }
-  const auto blocks = [&](const std::array<std::uint32_t, 2>& pair) {
-    return columns[pair[0]].size() + columns[pair[1]].size();
+  const auto loads = [&](const std::array<std::uint32_t, 2>& pair) {
+    const auto &a = columns[pair[0]], &b = columns[pair[1]];
+    return 5 * (a.size() + b.size()) - 4 * shared(a, b);
   };
   std::stable_sort(pairs.begin(), pairs.end(),
-                   [&](const auto& a, const auto& b) { return blocks(a) > blocks(b); });
+                   [&](const auto& a, const auto& b) { return loads(a) > loads(b); });
   std::vector<std::uint32_t> order;
   for (const auto& pair : pairs) order.insert(order.end(), pair.begin(), pair.end());
   order.insert(order.end(), left.begin(), left.end());

@@ -104,6 +104,7 @@ class BlockPairCta {
     RingPlace x, page;
     std::uint32_t begun = 0;
     StepWalk<Params> walk(p_, deal(), lane_);
+    wait_for_predecessor();
     for (; walk.more(); walk.next()) {
       const int token = walk.token_tile() * Tile::tokens, count = walk.count();
       write_page(page, walk.word(), walk.token_tile(), count, walk.ends_tile() ? with_tile : in_tile,
@@ -373,7 +374,6 @@ __global__ void __launch_bounds__(BlockPairTile::threads, 1)
     lower_registers<Tile::few_registers>();
     const int warp = static_cast<int>(threadIdx.x >> 5) - Tile::groups * 4;
     if (warp == 0) {
-      wait_for_predecessor();
       cta.bring_x();
     } else if (warp == 1) {
       if (elect_one()) cta.bring_blocks();

@@ -7,7 +7,9 @@
 namespace cross::kernels::cuda {
 
 /// Deals tiles, which stand in descending order of their work, to the CTAs of a persistent grid. CTAs that
-/// get one tile less than others take the longest ones; both kinds are dealt there and back.
+/// get one tile less than others take the longest ones. Both kinds are dealt there and back, which gives
+/// those in the middle of the row less than those at its ends, or more; so every other time each half of the
+/// row is dealt from its end.
 class TileDeal {
  public:
   __device__ __forceinline__ TileDeal(int tiles, int workers, int worker) {
@@ -26,7 +28,9 @@ class TileDeal {
   }
   __device__ __forceinline__ bool has(int round) const { return round < rounds_; }
   __device__ __forceinline__ int tile(int round) const {
-    return first_ + round * width_ + (round % 2 == 0 ? at_ : width_ - 1 - at_);
+    const int half = width_ / 2, turned = at_ < half ? half - 1 - at_ : width_ + half - 1 - at_;
+    const int at = round % 4 < 2 ? at_ : turned;
+    return first_ + round * width_ + (round % 2 == 0 ? at : width_ - 1 - at);
   }
 
  private:
@@ -39,8 +43,10 @@ template <class Params>
 class StepWalk {
  public:
   __device__ __forceinline__ StepWalk(const Params& p, TileDeal deal, int lane)
-      : p_(p), deal_(deal), lane_(lane), now_(find(0)), next_(find(1)), after_(find(2)) {
+      : p_(p), deal_(deal), lane_(lane), now_(find(0)) {
     word_ = load(now_.first, now_.last);
+    next_ = find(1);
+    after_ = find(2);
     load_ahead();
   }
   __device__ __forceinline__ bool more() const { return now_.token_tile >= 0; }

@@ -9,7 +9,7 @@
 //
 // Blocks stand panel by panel, in a panel by column; `column` says where each stands. Panels are worked on in
 // pairs that keep the same columns where possible, a kernel then loads a column of x once for both: `order`
-// has the panels of a pair side by side, pairs with many blocks first, so that the last ones to be dealt are
+// has the panels of a pair side by side, pairs with much to load first, so that the last ones to be dealt are
 // short. A *step* of a pair is a block column that either of its panels keeps.
 #pragma once
 
