@@ -130,6 +130,26 @@ TEST_P(Prefill, TilesOfManyPanels) {
   }
 }
 
+/// Few lifted columns a row tile: tiles of two and three panels, alone and with K shared, whose CTAs turn x
+/// themselves; and so many tokens that a kernel in front does.
+TEST_P(Prefill, FewFurtherStages) {
+  if (format() != Format::two_four_overflow) GTEST_SKIP() << "the format has no further stages";
+  struct Shape {
+    std::int64_t rows, cols, tokens;
+  };
+  constexpr Shape shapes[] = {{12285, 1100, 128}, {4355, 2055, 129}, {1950, 4100, 61}, {22010, 264, 77},
+                              {700, 2056, 515},   {700, 2056, 1029}, {700, 1033, 3001}};
+  std::uint64_t seed = 40;
+  for (const Shape& shape : shapes) {
+    SCOPED_TRACE(::testing::Message()
+                 << shape.rows << "x" << shape.cols << ", " << shape.tokens << " tokens");
+    const Halves weight = random_weight(format(), ++seed, dtype(), shape.rows, shape.cols, 0.06);
+    const PackedOnGpu packed(weight, format(), 64);
+    const Halves x = random_halves(97, dtype(), shape.tokens, shape.cols, 1);
+    ASSERT_NO_FATAL_FAILURE(check(weight, packed, x, exact_product(weight, x), shape.tokens));
+  }
+}
+
 /// So many that pairs of CTAs share X in two_four too, with and without a second row tile for a pair.
 TEST_P(Prefill, ThousandsOfTokens) {
   struct Shape {

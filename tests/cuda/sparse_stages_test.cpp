@@ -31,26 +31,33 @@ std::string multiplied(const SparseStages& stages) {
   return order;
 }
 
+/// All CTAs of a tile.
+void check_order(int own, int further, int splits, bool late) {
+  int own_before = 0, further_before = 0;
+  for (int split = 0; split < splits; ++split) {
+    const SparseStages stages(own, further, split, splits, late);
+    ASSERT_EQ(stages.first, own_before);
+    ASSERT_EQ(stages.further_first, further_before);
+    const std::string order = brought(stages);
+    ASSERT_EQ(order, multiplied(stages));
+    ASSERT_EQ(std::count(order.begin(), order.end(), 'o'), stages.own);
+    ASSERT_EQ(std::count(order.begin(), order.end(), 'F'), stages.further);
+    own_before += stages.own;
+    further_before += stages.further;
+  }
+  ASSERT_EQ(own_before, own);
+  ASSERT_EQ(further_before, further);
+}
+
 TEST(SparseStages, EveryStageComesOnceInTheSameOrderForAll) {
   for (int own = 4; own <= 64; own += 2)
     for (int further = 0; further <= 2 * own; ++further)
-      for (const int splits : {1, 2, 4}) {
-        SCOPED_TRACE(testing::Message() << own << " + " << further << " in " << splits);
-        int own_before = 0, further_before = 0;
-        for (int split = 0; split < splits; ++split) {
-          const SparseStages stages(own, further, split, splits);
-          ASSERT_EQ(stages.first, own_before);
-          ASSERT_EQ(stages.further_first, further_before);
-          const std::string order = brought(stages);
-          ASSERT_EQ(order, multiplied(stages));
-          ASSERT_EQ(std::count(order.begin(), order.end(), 'o'), stages.own);
-          ASSERT_EQ(std::count(order.begin(), order.end(), 'F'), stages.further);
-          own_before += stages.own;
-          further_before += stages.further;
+      for (const int splits : {1, 2, 4})
+        for (const bool late : {false, true}) {
+          SCOPED_TRACE(testing::Message()
+                       << own << " + " << further << " in " << splits << (late ? ", late" : ""));
+          ASSERT_NO_FATAL_FAILURE(check_order(own, further, splits, late));
         }
-        ASSERT_EQ(own_before, own);
-        ASSERT_EQ(further_before, further);
-      }
 }
 
 TEST(SparseStages, FurtherOnesStandEvenlyApart) {
@@ -58,6 +65,13 @@ TEST(SparseStages, FurtherOnesStandEvenlyApart) {
   EXPECT_EQ(brought({12, 2, 0, 1}), "oooooFoooooFoo");
   EXPECT_EQ(brought({2, 3, 0, 1}), "oFoFF");
   EXPECT_EQ(brought({12, 2, 1, 2}), "oooFooo");
+}
+
+TEST(SparseStages, LateOnesStandInTheSecondHalf) {
+  EXPECT_EQ(brought({8, 0, 0, 1, true}), "oooooooo");
+  EXPECT_EQ(brought({16, 1, 0, 1, true}), "oooooooooooFooooo");
+  EXPECT_EQ(brought({12, 2, 0, 1, true}), "oooooooFoooFoo");
+  EXPECT_EQ(brought({2, 3, 0, 1, true}), "oFoFF");
 }
 
 }  // namespace

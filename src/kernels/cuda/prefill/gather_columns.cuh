@@ -31,7 +31,9 @@ __device__ __forceinline__ void gather_columns(const std::byte* x, const uint4* 
     for (int c = 0; c < copies; ++c) {
       const int k = c * at_once;
       std::uint32_t column = (&name[k / 4].x)[k % 4];
-      if constexpr (at_once == 2) column = row == 0 ? column : (&name[k / 4].x)[k % 4 + 1];
+#pragma unroll
+      for (int r = 1; r < at_once; ++r)
+        if (row == static_cast<std::uint32_t>(r)) column = (&name[k / 4].x)[k % 4 + r];
       from[e][c] = reinterpret_cast<std::uint64_t>(x) + std::uint64_t{column} * (transposed_tokens * 2);
     }
   }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string>
 
 #include "kernels/cuda/device_limits.h"
@@ -21,6 +22,9 @@ struct PrefillShape {
   int panels = 0;  ///< of 64 rows
   int blocks = 0;  ///< of a row tile along K, at most
   int block_cols = 0;
+  /// Of two_four_overflow: further ones of a pair of panels, in the mean. A CTA has those of all pairs that
+  /// it has a panel of.
+  double further_blocks = 0;
   std::uint32_t place_bytes = 0;  ///< of a panel's block in shared memory
   /// Copy X to pairs of CTAs, which then work in step on neighbouring row tiles: where X comes too slowly.
   /// All row tiles must read the same columns in the same order.
@@ -107,8 +111,10 @@ double clocks_of_outputs() {
 /// keep its schedulers busy. It must only tell cuts apart.
 template <class Tile>
 double clocks_of(const PrefillCut& cut, int tiles, const PrefillShape& shape) {
+  const int pairs = Tile::groups <= 2 ? 1 : 2;
+  const int blocks = shape.blocks + static_cast<int>(std::ceil(shape.further_blocks * pairs));
   const auto round = [&](int clusters) {
-    return clocks_of_blocks<Tile>(cut, shape, shape.blocks, clusters) + clocks_of_outputs<Tile>();
+    return clocks_of_blocks<Tile>(cut, shape, blocks, clusters) + clocks_of_outputs<Tile>();
   };
   const int rounds = tiles / cut.clusters, rest = tiles % cut.clusters;
   return rounds * round(cut.clusters) + (rest > 0 ? round(rest) : 0.0);
@@ -195,11 +201,16 @@ inline int whole_bands(const PrefillCut& cut, int most) {
   return width <= 0 ? most : band * in_band + (most - band * in_band) / width * width;
 }
 
+/// Whether CTAs on neighbouring row tiles may work in step, so that they can share X.
+template <class Source, class Tile>
+inline constexpr bool may_share_x = true;
+
 /// Calls f with every cut of the product into one kind of tile.
 template <class Source, class Tile, class F>
 void for_each_cut(const PrefillShape& shape, const DeviceLimits& limits, F f) {
   for (const int sharers : {1, 2}) {
-    if (sharers == 2 && !(shape.shares_x && shape.panels > Tile::groups)) continue;
+    if (sharers == 2 && !(may_share_x<Source, Tile> && shape.shares_x && shape.panels > Tile::groups))
+      continue;
     const PrefillCut cut = cut_for<Source, Tile>(shape, sharers, limits);
     if (cut.clusters == 0) continue;
     f(cut);
@@ -271,6 +282,12 @@ inline int pad_activations(GpuArgs& args, PrefillShape& shape) {
 template <class T, class Source, class Tile>
 inline constexpr auto prefill_kernel_of = prefill_kernel<T, Source, Tile>;
 
+/// CTAs of a launch of that many tiles of a cut.
+template <class Tile>
+int prefill_ctas(const PrefillCut& cut, int tiles) {
+  return (cut.part_bytes > 0 ? cut.clusters : std::min(cut.clusters, tiles)) * cut.sharers * Tile::splits;
+}
+
 /// Launches the tiles from `first` to before `last` of a cut. @param part  of what best_prefill_cut chose
 template <class T, class Source, class Tile>
 int launch_prefill_tiles(const PrefillShape& shape, const typename Source::Params& source,
@@ -312,9 +329,8 @@ int launch_prefill_tiles(const PrefillShape& shape, const typename Source::Param
         error != cudaSuccess)
       return error;
   const int cluster = cut.sharers * Tile::splits;
-  const int clusters = cut.part_bytes > 0 ? cut.clusters : std::min(cut.clusters, last - first);
-  return launch_in_clusters(prefill_kernel_of<T, Source, Tile>, clusters * cluster, cluster, Tile::threads,
-                            cut.shared, args.stream,
+  return launch_in_clusters(prefill_kernel_of<T, Source, Tile>, prefill_ctas<Tile>(cut, last - first),
+                            cluster, Tile::threads, cut.shared, args.stream,
                             args.overlap || part == PrefillPart::tail || part == PrefillPart::gathering, p);
 }
 

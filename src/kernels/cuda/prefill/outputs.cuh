@@ -215,16 +215,28 @@ class SumExchange {
 
   /// @param last  nothing is exchanged after this: no CTA tells others that they may send again, so each may
   /// end once it has its sums
+  /// @param sums  left in another order
   /// @return in `own_sums`: the sums of this CTA's tokens, its own first, then those of the others in order.
-  __device__ void add_up(const float (&sums)[Tile::eights][4], float (&own_sums)[Tile::own_eights][4],
+  __device__ void add_up(float (&sums)[Tile::eights][4], float (&own_sums)[Tile::own_eights][4],
                          bool last = false) {
 #pragma unroll
-    for (int owner = 0; owner < Tile::splits; ++owner)
+    for (int owner = swaps ? 1 : 0; owner < Tile::splits; ++owner)
       if (owner == split_)
 #pragma unroll
         for (int e = 0; e < own; ++e)
 #pragma unroll
-          for (int j = 0; j < 4; ++j) own_sums[e][j] = sums[owner * own + e][j];
+          for (int j = 0; j < 4; ++j) {
+            own_sums[e][j] = sums[owner * own + e][j];
+            if constexpr (swaps) {
+              sums[owner * own + e][j] = sums[e][j];
+              sums[e][j] = own_sums[e][j];
+            }
+          }
+    if constexpr (swaps)
+#pragma unroll
+      for (int e = 0; e < own; ++e)
+#pragma unroll
+        for (int j = 0; j < 4; ++j) own_sums[e][j] = sums[e][j];
 #pragma unroll
     for (int round = 0; round < Tile::exchange_rounds; ++round)
       add_round(sums, own_sums, round * sent, last && round == Tile::exchange_rounds - 1);
@@ -237,14 +249,15 @@ class SumExchange {
     if (lane_ == 0) arrive_expecting(full_, (Tile::splits - 1) * sent * 512);
     wait_in_cluster(empty_, parity_ ^ 1);
 #pragma unroll
-    for (int owner = 0; owner < Tile::splits; ++owner) {
-      if (owner == split_) continue;
+    for (int at = swaps ? 1 : 0; at < Tile::splits; ++at) {
+      if (!swaps && at == split_) continue;
+      const int owner = swaps && at == split_ ? 0 : at;
       const int place = split_ < owner ? split_ : split_ - 1;
       const std::uint32_t to = in_cta(buffer_ + static_cast<std::uint32_t>(place) * place_bytes, cta(owner));
       const std::uint32_t counter = in_cta(full_, cta(owner));
 #pragma unroll
       for (int e = 0; e < sent; ++e)
-        store_counted16(to + static_cast<std::uint32_t>(e * 512), sums[owner * own + first + e], counter);
+        store_counted16(to + static_cast<std::uint32_t>(e * 512), sums[at * own + first + e], counter);
     }
     wait_in_cluster(full_, parity_);
     parity_ ^= 1;
@@ -263,6 +276,9 @@ class SumExchange {
     if (!last && lane_ < Tile::splits && lane_ != split_) arrive_in_cluster(in_cta(empty_, cta(lane_)));
   }
 
+  /// Of two CTAs' sums the own ones come first, in place: a copy of half of them would need too many
+  /// registers.
+  static constexpr bool swaps = Tile::splits == 2;
   static constexpr int own = Tile::own_eights, sent = Tile::exchanged_eights;
   static constexpr std::uint32_t place_bytes = Tile::groups * 4 * sent * 512;
   __device__ int cta(int split) const { return first_ + split * sharers_; }

@@ -170,7 +170,15 @@ __device__ __forceinline__ void sync_group(int number) {
   asm volatile("bar.sync %0, 128;" ::"r"(number) : "memory");
 }
 
-/// The same, and whether `value` is true in any of its threads.
+/// Any of the CTA's barriers by number, which `threads` in all reach: to wait there, or only to say so.
+__device__ __forceinline__ void sync_named(int number, int threads) {
+  asm volatile("bar.sync %0, %1;" ::"r"(number), "r"(threads) : "memory");
+}
+__device__ __forceinline__ void arrive_named(int number, int threads) {
+  asm volatile("bar.arrive %0, %1;" ::"r"(number), "r"(threads) : "memory");
+}
+
+/// The same as sync_group, and whether `value` is true in any of its threads.
 __device__ __forceinline__ bool sync_group_any(int number, bool value) {
   std::uint32_t any;
   asm volatile(

@@ -5,6 +5,8 @@
 
 namespace cross::kernels::cuda {
 
+inline constexpr int sparse_gatherers = 3;  ///< warps beside the one that brings
+
 /// Whether a source has further stages, whose columns of x are gathered (sparse_product.cuh).
 template <class Source>
 concept Gathers = requires(const typename Source::Params& params) {

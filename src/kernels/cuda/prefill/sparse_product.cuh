@@ -12,7 +12,7 @@
 //
 // A source may have *further* stages, whose 64 columns each row tile names. Three warps beside the
 // bringing lane gather them, 16 bytes a lane, from a copy of x column by column, and so tensor cores take
-// them.
+// them. A kernel in front makes that copy, or all CTAs together before they need it (sparse_gather.cuh).
 //
 // What it asks of a weight format, a class of static functions:
 //
@@ -35,42 +35,38 @@
 //     static __device__ int further_stages(const Params&, int row_tile);
 //     static __device__ std::int64_t further_stage(const Params&, int row_tile);  // the first
 //
-// and Params `further_tiles` (stage_bytes each, two a stage) and `column` ([stages][64]).
+// and Params `further_tiles` (stage_bytes each, two a stage), `column` ([stages][64]), `lifted` (a bit for
+// every column that is named) and `turning` (turn_columns.cuh).
 //
 // What bounds it: docs/gpu/two_four.md and docs/gpu/two_four_overflow.md.
 #pragma once
 
-#include "kernels/cuda/prefill/gather_columns.cuh"
 #include "kernels/cuda/prefill/outputs.cuh"
-#include "kernels/cuda/prefill/sparse_memory.cuh"
-#include "kernels/cuda/prefill/sparse_stages.h"
+#include "kernels/cuda/prefill/sparse_gather.cuh"
 #include "kernels/cuda/prefill/wgmma_sparse.cuh"
 
 namespace cross::kernels::cuda {
 
 template <class T, class Source, class Tile>
-class SparseCta {
-  using Memory = SparseMemory<T, Source, Tile>;
+class SparseCta : public SparseWork<T, Source, Tile> {
+  using Base = SparseWork<T, Source, Tile>;
+  using Base::gathers, Base::p_, Base::m_, Base::lane_, Base::split_, Base::share_;
+  using Base::tile_of, Base::row_tile_of, Base::stages_of;
+  using typename Base::Further;
+  using typename Base::Memory;
   /// Places whose weights are asked for before X: copies come in turn, and more of them would hold X up.
   static constexpr int weights_ahead = 2;
 
  public:
   __device__ SparseCta(const PrefillParams<T, Source>& params, const Memory& memory, std::byte* shared)
-      : p_(params), m_(memory), shared_(shared), lane_(static_cast<int>(threadIdx.x & 31)) {
-    // One or two sharers: shifts, as divisions would be half of a CTA's start.
-    const int rank = cluster_rank(), shift = p_.sharers - 1;
-    split_ = rank >> shift;
-    share_ = rank & shift;
+      : Base(params, memory), shared_(shared) {
+    const int shift = p_.sharers - 1;
     first_token_ = share_ * (Tile::tokens >> shift);
     x_part_ = static_cast<std::uint32_t>(first_token_) * (2 * prefill_chunk_cols);
     x_ctas_ = static_cast<std::uint16_t>(((1 << p_.sharers) - 1) << (split_ << shift));
     released_ = in_cta(m_.empty(0), split_ * p_.sharers + (lane_ < p_.sharers ? lane_ : 0));
-    cluster_ = static_cast<int>(blockIdx.x / Tile::splits >> shift);
-    clusters_ = static_cast<int>(gridDim.x / Tile::splits >> shift);
   }
 
-  static constexpr bool gathers = Gathers<Source>;
-  static constexpr int gatherers = 3;  ///< warps
   /// Registers of a thread, of the warp group that brings and of those that multiply.
   static constexpr int few_registers = gathers ? 104 : Tile::few_registers;
   static constexpr int many_registers =
@@ -84,7 +80,7 @@ class SparseCta {
     if constexpr (gathers)
       for (int i = 0; i < prefill_most_places; ++i) {
         barrier_init(m_.wanted(i), 1);
-        barrier_init(m_.gathered(i), gatherers * 32);
+        barrier_init(m_.gathered(i), sparse_gatherers * 32);
       }
     fence_barrier_init();
   }
@@ -99,14 +95,17 @@ class SparseCta {
     int ahead = 0;
     if (const int tile = tile_of(0); tile < p_.last) {
       const int row_tile = row_tile_of(PrefillTurn(p_, tile));
-      const SparseStages stages = stages_of(row_tile);
-      ahead = min(stages.own_before(0), weights_ahead);
-      Feeds feeds(p_, row_tile, stages.first);
-#pragma unroll 1
-      for (int place = 0; place < ahead; ++place) {
+      const int own = Source::own_stages(p_.source);
+      Feeds feeds(p_, row_tile, SparseStages(own, 0, split_, Tile::splits).first);
+      const auto ask = [&](int place) {
         arrive_expecting(m_.full(place), Tile::brought_bytes);
         bring_weights(feeds, place);
-      }
+      };
+      // The first stage is an own one: it need not wait until it is known how many further ones there are.
+      ask(0);
+      ahead = min(stages_of(row_tile, 0).own_before(0), weights_ahead);
+#pragma unroll 1
+      for (int place = 1; place < ahead; ++place) ask(place);
     }
     return ahead;
   }
@@ -120,7 +119,7 @@ class SparseCta {
       const PrefillTurn turn(p_, tile);
       const int row_tile = row_tile_of(turn);
       const int token = turn.token_tile * Tile::tokens + first_token_;
-      const SparseStages stages = stages_of(row_tile);
+      const SparseStages stages = stages_of(row_tile, round);
       int stage = stages.first, own = stages.own_before(0);
 #pragma unroll 1
       for (; ahead > 0; --ahead, --own, ++stage, ring.next(p_.x_places)) bring_x(stage, token, ring.place);
@@ -138,41 +137,9 @@ class SparseCta {
         if constexpr (gathers) {
           wait_in_cluster(m_.empty(ring.place), ring.parity ^ 1);
           arrive_here(m_.wanted(brought++));
-          bring_further(Source::further_stage(p_.source, row_tile) + stages.further_first + i, ring.place);
+          bring_further(Further(p_.source, row_tile).stage(stages.further_first + i), ring.place);
           ring.next(p_.x_places);
         }
-      }
-    }
-  }
-
-  /// A warp's part in gathering X of further stages.
-  __device__ void gather() const {
-    if constexpr (gathers) {
-      if (p_.source.columns == nullptr) return;
-      if (p_.part != PrefillPart::tail) wait_for_predecessor();
-      const int blocks = (p_.tokens + transposed_tokens - 1) / transposed_tokens;
-      int place = 0, gathered = 0;
-      for (int round = 0, tile = tile_of(0); tile < p_.last; tile = tile_of(++round)) {
-        const PrefillTurn turn(p_, tile);
-        const int row_tile = row_tile_of(turn);
-        const SparseStages stages = stages_of(row_tile);
-        // Past the last block the last one again, for outputs that nobody stores.
-        const int block =
-            min(turn.token_tile * (Tile::tokens / transposed_tokens) + lane_ % column_lanes<Tile::tokens> / 8,
-                blocks - 1);
-        const std::byte* const x =
-            p_.source.columns + block * p_.cols * (transposed_tokens * 2) + lane_ % 8 * 16;
-        const auto* names = reinterpret_cast<const uint4*>(
-            p_.source.column +
-            (Source::further_stage(p_.source, row_tile) + stages.further_first) * prefill_chunk_cols);
-        for (int i = 0; i < stages.further; ++i, ++gathered, names += prefill_chunk_cols / 4) {
-          place = (place + stages.own_before(i)) % p_.x_places;
-          gather_columns<Tile::tokens, gatherers>(
-              x, names, static_cast<int>(threadIdx.x >> 5 & 3) - 1, m_.x(place), m_.wanted(gathered),
-              static_cast<std::uint32_t>(gathered / prefill_most_places & 1), m_.gathered(gathered));
-          place = place + 1 == p_.x_places ? 0 : place + 1;
-        }
-        place = (place + stages.own_before(stages.further)) % p_.x_places;
       }
     }
   }
@@ -191,11 +158,14 @@ class SparseCta {
     for (int round = 0, tile = tile_of(0); tile < p_.last; tile = tile_of(++round)) {
       const PrefillTurn turn(p_, tile);
       const int row_tile = row_tile_of(turn);
-      const SparseStages stages = stages_of(row_tile);
+      const SparseStages stages = stages_of(row_tile, round);
 #pragma unroll
       for (int e = 0; e < Tile::eights; ++e) sums[e][0] = sums[e][1] = sums[e][2] = sums[e][3] = 0.0f;
       if constexpr (gathers) {
         bool later = false;
+        const Further further(p_.source, row_tile);
+        const int panel = row_tile * Tile::groups + group;
+        const auto takes = [&](int i) { return further.has(stages.further_first + i, panel); };
         for (int i = 0;; ++i) {
 #pragma unroll 1
           for (int pairs = stages.pairs_before(i); pairs > 0; --pairs) {
@@ -205,14 +175,14 @@ class SparseCta {
           }
           if (i == stages.mixed) break;
           multiply_stage<0>(sums, metadata, now, released, group, warp, later);
-          multiply_further<1>(sums, metadata, now, released, group, warp, multiplied++);
+          multiply_further<1>(sums, metadata, now, released, panel % 2, warp, multiplied++, takes(i));
           later = true;
         }
         if (stages.odd()) multiply_stage<0>(sums, metadata, now, released, group, warp, later);
         end_products(metadata);
 #pragma unroll 1
-        for (int rest = stages.further - stages.mixed; rest > 0; --rest) {
-          multiply_further<0>(sums, metadata, now, released, group, warp, multiplied++);
+        for (int i = stages.mixed; i < stages.further; ++i) {
+          multiply_further<0>(sums, metadata, now, released, panel % 2, warp, multiplied++, takes(i));
           end_products(metadata);
         }
       } else {  // the same without further stages: with the loop above 1 % slower
@@ -239,17 +209,6 @@ class SparseCta {
   }
 
  private:
-  __device__ __forceinline__ int tile_of(int round) const { return p_.first + round * clusters_ + cluster_; }
-  __device__ __forceinline__ int row_tile_of(const PrefillTurn& turn) const {
-    return turn.row_tile * p_.sharers + share_;
-  }
-  /// This CTA's stages of a row tile.
-  __device__ __forceinline__ SparseStages stages_of(int row_tile) const {
-    int further = 0;
-    if constexpr (gathers) further = Source::further_stages(p_.source, row_tile);
-    return {Source::own_stages(p_.source), further, split_, Tile::splits};
-  }
-
   /// Where the weights of a row tile's panels lie, from a stage on. Past the last panel the last one is
   /// multiplied again, for outputs that nobody stores.
   struct Feeds {
@@ -274,7 +233,7 @@ class SparseCta {
       copy_box(x, p_.x_map, stage * prefill_chunk_cols, token, full);
   }
   __device__ __forceinline__ void bring_further(std::int64_t stage, int place) const {
-    constexpr std::uint32_t bytes = Tile::groups * Source::stage_bytes;
+    constexpr std::uint32_t bytes = 2 * Source::stage_bytes;
     const std::uint32_t full = m_.full(place);
     arrive_expecting(full, bytes);
     copy_bytes(m_.w(place, 0), p_.source.further_tiles + stage * bytes, bytes, full);
@@ -307,22 +266,25 @@ class SparseCta {
     if (later) release(released);
   }
 
-  /// The same of a further stage.
+  /// The same of a further stage, if the panel has a part in it.
   template <int parity>
   __device__ __forceinline__ void multiply_further(float (&sums)[Tile::eights][4],
                                                    std::uint32_t (&metadata)[2], RingPlace& now,
-                                                   RingPlace& released, int group, int warp, int i) const {
-    static_assert(Tile::groups == 2);
+                                                   RingPlace& released, int part, int warp, int i,
+                                                   bool takes) const {
     wait_in_cluster(m_.full(now.place), now.parity);
-    wait_in_cluster(m_.gathered(i), static_cast<std::uint32_t>(i / prefill_most_places & 1));
-    fence_async_proxy();
-    const std::uint32_t w = m_.w(now.place, group);
-    metadata[parity] = load_shared(w + Source::metadata_at(warp, lane_));
-    const std::uint64_t a = kept_weights_descriptor(w), b = columns_descriptor(m_.x(now.place));
+    if (takes) {
+      wait_in_cluster(m_.gathered(i), static_cast<std::uint32_t>(i / prefill_most_places & 1));
+      fence_async_proxy();
+      const std::uint32_t w = m_.w(now.place, part);
+      metadata[parity] = load_shared(w + Source::metadata_at(warp, lane_));
+      const std::uint64_t a = kept_weights_descriptor(w), b = columns_descriptor(m_.x(now.place));
+      wgmma_fence();
+      wgmma_sparse<T, 0, 1>(sums, a, metadata[parity], b);
+      wgmma_sparse<T, 1, 1>(sums, a + 2, metadata[parity], b + (32 * 128 >> 4));
+    }
+    if constexpr (!Further::of_one) wgmma_fence();
     now.next(p_.x_places);
-    wgmma_fence();
-    wgmma_sparse<T, 0, 1>(sums, a, metadata[parity], b);
-    wgmma_sparse<T, 1, 1>(sums, a + 2, metadata[parity], b + (32 * 128 >> 4));
     wgmma_commit();
     wgmma_wait<1>();
     hold_metadata(metadata[parity ^ 1]);
@@ -336,10 +298,7 @@ class SparseCta {
     released.next(p_.x_places);
   }
 
-  const PrefillParams<T, Source>& p_;
-  const Memory& m_;
   std::byte* shared_;
-  int lane_, split_, share_, cluster_, clusters_;
   int first_token_;         ///< of its part of X, in a tile
   std::uint32_t x_part_;    ///< where that part lies in a place of the ring
   std::uint16_t x_ctas_;    ///< to which CTAs it goes
@@ -352,6 +311,7 @@ __global__ void __launch_bounds__(Tile::threads, Tile::ctas)
   extern __shared__ __align__(1024) std::byte shared[];
   const SparseMemory<T, Source, Tile> memory(p, shared);
   using Cta = SparseCta<T, Source, Tile>;
+  using Gather = SparseGather<T, Source, Tile>;
   const bool waits = p.part == PrefillPart::all || p.part == PrefillPart::before_tail;
   if (p.part != PrefillPart::before_tail) let_successor_start();
   const bool bringing = __shfl_sync(~0u, static_cast<int>(threadIdx.x >> 5), 0) == Tile::groups * 4;
@@ -362,6 +322,12 @@ __global__ void __launch_bounds__(Tile::threads, Tile::ctas)
   }
   if (threadIdx.x == 0) Cta(p, memory, shared).prepare();
   if (threadIdx.x == 32 && p.aligned_rows) prefetch_map(p.y_map);
+  TransposedUnit unit;
+  if constexpr (Gathers<Source>)
+    if (const Gather gather(p, memory); threadIdx.x < Tile::groups * 128 && gather.turns()) {
+      if (waits) wait_for_predecessor();
+      unit = gather.multipliers_unit();
+    }
   __syncwarp();
   cluster_arrive_relaxed();  // it orders the barriers, as their fence does: no one waits for copies
   cluster_wait();
@@ -374,11 +340,14 @@ __global__ void __launch_bounds__(Tile::threads, Tile::ctas)
       if (p.part == PrefillPart::before_tail) let_successor_start();
       cta.bring(ahead);
     }
-    if (!bringing) cta.gather();
+    if constexpr (Gathers<Source>)
+      if (!bringing) Gather(p, memory).gather();
   } else {
     raise_registers<Cta::many_registers>();
     const Cta cta(p, memory, shared);
     if (waits) wait_for_predecessor();
+    if constexpr (Gathers<Source>)
+      if (const Gather gather(p, memory); gather.turns()) gather.turn(unit);
     cta.multiply();
   }
   wait_stores<0>();  // behind the branches: at the end of one of them ptxas would ignore its registers

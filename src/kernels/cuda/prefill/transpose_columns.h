@@ -12,6 +12,11 @@ inline constexpr int transposed_column_bytes = transposed_tokens * 2;
 constexpr std::int64_t transposed_blocks(std::int64_t tokens) {
   return (tokens + transposed_tokens - 1) / transposed_tokens;
 }
+inline constexpr int transposed_strip_cols = 32;  ///< of a warp
+
+constexpr std::int64_t transposed_strips(std::int64_t cols) {
+  return (cols + transposed_strip_cols - 1) / transposed_strip_cols;
+}
 /// Bytes of the columns. @param cols  as x has them in memory
 constexpr std::size_t transposed_bytes(std::int64_t tokens, std::int64_t cols) {
   return static_cast<std::size_t>(transposed_blocks(tokens) * cols) * transposed_column_bytes;

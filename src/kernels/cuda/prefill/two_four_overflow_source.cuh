@@ -9,7 +9,9 @@ namespace cross::kernels::cuda {
 
 struct TwoFourOverflowSource : TwoFourSource {
   struct Params : TwoFourSource::Params {
-    const std::byte* columns;  ///< of x, as enqueue_transposed leaves them; nullptr without further stages
+    std::byte* columns;  ///< of x, as enqueue_transposed leaves them; nullptr without further stages
+    const std::uint32_t* lifted;
+    ColumnTurning turning;
     const std::uint32_t* begin;
     const std::uint32_t* column;
     const std::byte* further_tiles;
