@@ -27,6 +27,8 @@ enum class Format : std::uint8_t {
   two_four_overflow,  ///< two_four, and what does not fit it as further K whose columns of x are gathered
   column_vectors,     ///< columns of 16 rows that keep anything, dense inside, 16 at a time; x's columns are
                       ///< gathered
+  row_lists,          ///< fp32 for CUDA cores: per row its kept weights, and where their columns of x lie in
+                      ///< shared memory
 };
 
 inline constexpr Format all_formats[] = {Format::dense, Format::dense_panel, Format::bitmap, Format::index8,
@@ -34,9 +36,9 @@ inline constexpr Format all_formats[] = {Format::dense, Format::dense_panel, For
 
 /// Formats of the CUDA device family.
 inline constexpr Format gpu_formats[] = {
-    Format::delta4,        Format::delta8,      Format::bitmap_planes, Format::two_four,
-    Format::cross_panels,  Format::block_tiles, Format::split_blocks,  Format::two_four_overflow,
-    Format::column_vectors};
+    Format::delta4,         Format::delta8,      Format::bitmap_planes, Format::two_four,
+    Format::cross_panels,   Format::block_tiles, Format::split_blocks,  Format::two_four_overflow,
+    Format::column_vectors, Format::row_lists};
 
 constexpr bool is_gpu_format(Format format) {
   for (const Format one : gpu_formats)
@@ -78,6 +80,8 @@ constexpr std::string_view name_of(Format format) {
       return "two_four_overflow";
     case Format::column_vectors:
       return "column_vectors";
+    case Format::row_lists:
+      return "row_lists";
   }
   return "?";
 }

@@ -79,15 +79,15 @@ TEST(GpuFamily, PricesEveryFormatAtEveryTokenCount) {
 
 /// The candidate of a format for bf16 weights at one token count.
 LayoutCandidate candidate_of(Format format, const MatrixView& weight, const CostProfile& profile,
-                             std::int64_t tokens) {
+                             std::int64_t tokens, DType dtype = DType::bf16) {
   GpuFamily gpu;
   gpu.max_tokens[format] = 16;
   CompileOptions options;
-  options.dtype = DType::bf16;
+  options.dtype = dtype;
   options.tokens = {tokens};
   options.threads = 1;
   const auto family = make_gpu_family({weight, options, profile}, gpu);
-  for (LayoutCandidate& one : family->enumerate(analyse(weight, {DType::bf16})).candidates)
+  for (LayoutCandidate& one : family->enumerate(analyse(weight, {dtype})).candidates)
     if (one.name == name_of(format)) return one;
   ADD_FAILURE() << "no candidate " << name_of(format);
   return {};
@@ -140,6 +140,23 @@ TEST(GpuFamily, ColumnVectorsArePricedByTheirColumns) {
   ASSERT_EQ(one.dropped, "");
   ASSERT_EQ(one.shapes.size(), 1u);
   EXPECT_NEAR(one.shapes[0].predicted_us, 2e-3 * static_cast<double>(bits.size()), 1e-6);
+}
+
+/// The time of row_lists is that of its entries, filling included.
+TEST(GpuFamily, RowListsArePricedByTheirEntries) {
+  std::vector<float> values(64 * 64);
+  // A row of eight weights: its quad has four steps, the other 15 quads one.
+  for (std::size_t col = 0; col < 8; ++col) values[64 * 5 + col] = 1;
+  const MatrixView weight{DType::fp32, 64, 64, reinterpret_cast<const std::byte*>(values.data())};
+  CostProfile profile;
+  profile.curves.push_back({"row_lists.decode", "fp32", 16, 64, 64, {{0.0, 0.0, 0}, {1.0, 64.0, 0}}});
+  const LayoutCandidate one = candidate_of(Format::row_lists, weight, profile, 16, DType::fp32);
+  ASSERT_EQ(one.dropped, "");
+  ASSERT_EQ(one.shapes.size(), 1u);
+  EXPECT_NEAR(one.shapes[0].predicted_us, (4 + 15) * 8 * 64e-3, 1e-6);
+  for (float& value : values) value = 1;
+  EXPECT_EQ(candidate_of(Format::row_lists, weight, profile, 16, DType::fp32).dropped,
+            "its lists have entries for 100 % of all positions: it pays up to 35 %");
 }
 
 /// Without a price for some token count a format cannot serve a plan that names it.

@@ -21,7 +21,7 @@ class Fp32Sessions : public GpuTest {
  protected:
   static std::vector<Format> formats() {
     std::vector<Format> all{Format::dense};
-    for (const Format format : {Format::cross_panels, Format::split_blocks})
+    for (const Format format : {Format::cross_panels, Format::split_blocks, Format::row_lists})
       if (kernels::cuda::gpu_kernel_for(format, first_gpu()->major, first_gpu()->minor) != nullptr)
         all.push_back(format);
     return all;

@@ -1,4 +1,5 @@
-// fp32 products of cross_panels and split_blocks against float64: odd shapes, special values, equal bits.
+// fp32 products of cross_panels, split_blocks and row_lists against float64: odd shapes, special values,
+// equal bits.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -100,6 +101,7 @@ class Fp32Products : public GpuTest {
 
 using CrossPanels = Fp32Products<Format::cross_panels>;
 using SplitBlocks = Fp32Products<Format::split_blocks>;
+using RowLists = Fp32Products<Format::row_lists>;
 
 TEST_F(CrossPanels, OddShapesAllDensitiesBothUnits) {
   struct Shape {
@@ -301,6 +303,93 @@ TEST_F(LargeSplitBlocks, Magnitudes) {
   ASSERT_NO_FATAL_FAILURE(check_large(weight, x));
 }
 
+/// Every tile of the kernel: one panel of rows to eight, K in one block, in several, and shared by a cluster;
+/// panels that are not full, rows without weights and with nothing but weights.
+TEST_F(RowLists, OddShapesAllDensities) {
+  struct Shape {
+    std::int64_t rows, cols, tokens;
+  };
+  unsigned seed = 80;
+  for (const Shape& shape : {Shape{1, 1, 1},
+                             {3, 7, 2},
+                             {64, 64, 128},
+                             {65, 63, 129},
+                             {127, 200, 33},
+                             {257, 1031, 9},
+                             {300, 1000, 130},
+                             {512, 512, 256},
+                             {1024, 256, 256},
+                             {2048, 512, 200},
+                             {512, 4608, 256},
+                             {130, 5000, 64},
+                             {4000, 130, 520},
+                             {1031, 77, 31},
+                             {1100, 2052, 300},
+                             {256, 9000, 65},
+                             {8200, 1100, 130}})
+    for (const double density : {0.1, 0.0, 0.004, 0.5, 1.0}) {
+      // The float64 product takes longest.
+      if (density != 0.1 && shape.rows * shape.cols * shape.tokens > 50'000'000) break;
+      SCOPED_TRACE(::testing::Message() << shape.rows << "x" << shape.cols << ", " << shape.tokens
+                                        << " tokens, density " << density);
+      const Floats weight = random_floats(++seed, shape.rows, shape.cols, density);
+      ASSERT_NO_FATAL_FAILURE(check(weight, random_floats(97, shape.tokens, shape.cols, 1), {}));
+    }
+}
+
+/// One row has most of the weights: many warps have parts of it.
+TEST_F(RowLists, RowsOfVeryDifferentLength) {
+  Floats weight = random_floats(60, 200, 2100, 0.01);
+  const Floats full = random_floats(61, 1, 2100, 0.9);
+  for (const std::int64_t row : {0, 77, 78, 199})
+    for (std::int64_t c = 0; c < weight.cols; ++c)
+      weight.at(row, c) = full.values[static_cast<std::size_t>(c)];
+  ASSERT_NO_FATAL_FAILURE(check(weight, random_floats(62, 70, 2100, 1), {}));
+}
+
+TEST_F(RowLists, Epilogues) {
+  for (const std::int64_t rows : {261, 264})
+    for (const std::int64_t cols : {520, 2100}) {
+      const Floats weight = random_floats(3, rows, cols, 0.1), x = random_floats(4, 77, cols, 1),
+                   residual = random_floats(5, 77, rows, 1);
+      std::vector<float> bias(static_cast<std::size_t>(rows));
+      for (std::size_t i = 0; i < bias.size(); ++i) bias[i] = 0.37f * static_cast<float>(i % 11) - 1.7f;
+      GpuArgs relu;
+      relu.activation = Activation::relu;
+      ASSERT_NO_FATAL_FAILURE(check(weight, x, {}, {}, &residual, bias));
+      ASSERT_NO_FATAL_FAILURE(check(weight, x, {}, relu, nullptr, bias));
+    }
+}
+
+/// Inf and NaN where nothing is kept contribute nothing; where a weight is kept they spread. Weights may be
+/// anything.
+TEST_F(RowLists, InfAndNan) {
+  for (const std::int64_t cols : {600, 3000}) {
+    Floats weight = random_floats(6, 300, cols, 0.1), x = random_floats(7, 140, cols, 1);
+    for (std::int64_t r = 0; r < weight.rows; ++r) weight.at(r, 77) = 0;
+    for (std::int64_t t = 0; t < x.rows; t += 5) x.at(t, 77) = t % 2 == 0 ? INFINITY : NAN;
+    x.at(3, 300) = -INFINITY;
+    x.at(130, cols - 1) = NAN;
+    ASSERT_NO_FATAL_FAILURE(check(weight, x, {}));
+    for (std::int64_t c = 0; c < weight.cols; ++c)
+      if (weight.at(20, c) != 0) weight.at(20, c) = INFINITY;
+    weight.at(21, 5) = NAN;
+    weight.at(22, 6) = -0.0f;
+    x.at(7, 6) = INFINITY;
+    ASSERT_NO_FATAL_FAILURE(check(weight, x, {}));
+  }
+}
+
+TEST_F(RowLists, Magnitudes) {
+  Floats weight = random_floats(8, 200, 1500, 0.1), x = random_floats(9, 130, 1500, 1);
+  for (std::int64_t r = 0; r < weight.rows; ++r)
+    for (std::int64_t c = 0; c < weight.cols; ++c)
+      weight.at(r, c) *= std::ldexp(1.0f, static_cast<int>(r % 60) - 30);
+  for (std::int64_t t = 0; t < x.rows; ++t)
+    for (std::int64_t c = 0; c < x.cols; ++c) x.at(t, c) *= std::ldexp(1.0f, static_cast<int>(t % 80) - 40);
+  ASSERT_NO_FATAL_FAILURE(check(weight, x, {}));
+}
+
 /// Small enough for compute-sanitizer's racecheck, large enough for every part of the kernels (docs/gpu.md).
 TEST_F(CrossPanels, Racecheck) {
   const Floats weight = random_floats(31, 200, 300, 0.2), x = random_floats(32, 70, 300, 1);
@@ -309,6 +398,10 @@ TEST_F(CrossPanels, Racecheck) {
 }
 TEST_F(SplitBlocks, Racecheck) {
   ASSERT_NO_FATAL_FAILURE(check(random_floats(33, 200, 300, 0.2), random_floats(34, 70, 300, 1), {}));
+}
+TEST_F(RowLists, Racecheck) {
+  ASSERT_NO_FATAL_FAILURE(check(random_floats(37, 200, 300, 0.1), random_floats(38, 70, 300, 1), {}));
+  ASSERT_NO_FATAL_FAILURE(check(random_floats(39, 512, 2100, 0.02), random_floats(40, 70, 2100, 1), {}));
 }
 TEST_F(LargeSplitBlocks, Racecheck) {
   ASSERT_NO_FATAL_FAILURE(check_large(random_floats(35, 8000, 2100, 0.01), random_floats(36, 65, 2100, 1)));

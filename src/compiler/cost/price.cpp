@@ -42,6 +42,7 @@ double price_density(const BlockCounts& counts, std::size_t block, std::int64_t 
     case Format::split_blocks:
     case Format::two_four_overflow:
     case Format::column_vectors:
+    case Format::row_lists:
       break;
   }
   return 1.0;

@@ -214,6 +214,7 @@ void pack_segment(const PanelSource& source, std::int64_t k_begin, const Segment
     case Format::split_blocks:
     case Format::two_four_overflow:
     case Format::column_vectors:
+    case Format::row_lists:
       throw InternalError("pack: a format of the CUDA device family is not packed as a segment");
     case Format::index8:
       return four_bytes ? pack_index8<std::uint32_t>(source, k_begin, shape, out)

@@ -60,6 +60,13 @@ GpuWorth gpu_worth(const MatrixView& weight, DType dtype, Format format, int thr
     return {columns, fmt::format("{:.0f} % of its columns of 16 rows keep something: it pays up to {:.0f} %",
                                  100 * columns, 100 * column_vectors_most)};
   }
+  if (format == Format::row_lists) {
+    const double entries = row_lists_density(weight, threads);
+    if (entries <= row_lists_most) return {entries, {}};
+    return {entries,
+            fmt::format("its lists have entries for {:.0f} % of all positions: it pays up to {:.0f} %",
+                        100 * entries, 100 * row_lists_most)};
+  }
   return {};
 }
 

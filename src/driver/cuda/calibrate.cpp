@@ -16,6 +16,7 @@
 #include "plan/formats/gpu/blob.h"
 #include "plan/formats/gpu/block_tiles.h"
 #include "plan/formats/gpu/column_vectors.h"
+#include "plan/formats/gpu/row_lists.h"
 #include "plan/formats/gpu/two_four_overflow.h"
 
 namespace cross::driver::cuda {
@@ -39,6 +40,8 @@ const std::vector<double> densities = {0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7,
 /// column_vectors is for sparser weights than any other format, and its prices are by columns that keep
 /// something: 4 to 28 % of them do.
 const std::vector<double> vector_densities = {0.0025, 0.005, 0.01, 0.02};
+/// row_lists takes nearly the same time more for every weight more.
+const std::vector<double> list_densities = {0.0025, 0.01, 0.03, 0.1, 0.3};
 const std::vector<std::int64_t> decode_tokens = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
 /// Beyond the last times grow with the tokens: the tensor cores bound them.
 const std::vector<std::int64_t> prefill_tokens = {128, 256, 512, 1024, 4096};
@@ -48,6 +51,11 @@ const std::vector<std::int64_t> dense_tokens = {1,   2,   4,   8,    16,   32,  
                                                 128, 256, 512, 1024, 2048, 4096, 8192};
 /// Beyond this many multiply-adds a product in fp32 takes longer than its price is worth.
 constexpr double most_fp32_work = 2e10;
+
+const std::vector<double>& densities_of(Format format) {
+  if (format == Format::column_vectors) return vector_densities;
+  return format == Format::row_lists ? list_densities : densities;
+}
 
 /// Denser i.i.d. masks have more that is not 2:4 than two_four_overflow is offered for; this one ends its
 /// curve.
@@ -109,10 +117,10 @@ class Calibration {
         if (kernel == nullptr || !compiler::gpu_format_refuses({dtype, 1, 1, nothing}, dtype, format).empty())
           continue;
         for (const Size& size : sizes(options_.quick))
-          for (const double density : format == Format::column_vectors ? vector_densities : densities)
+          for (const double density : densities_of(format))
             if (format == Format::two_four_overflow && density > most_overflowing)
               break;
-            else if (!options_.quick || format == Format::column_vectors || density == 0.05 ||
+            else if (!options_.quick || &densities_of(format) != &densities || density == 0.05 ||
                      density == 0.2 || density == 0.5 || density == 1)
               jobs_.push_back({kernel, dtype, size, density});
       }
@@ -172,14 +180,16 @@ class Calibration {
     return {packing.data.bytes.first(packing.panels[0].segments[0].bytes), nullptr, job.dtype};
   }
 
-  /// What compile asks for the price of: the density, the further stages of two_four_overflow, or the columns
-  /// of column_vectors.
+  /// What compile asks for the price of: the density, the further stages of two_four_overflow, the columns of
+  /// column_vectors, or the entries of row_lists.
   static double priced_density(const Job& job, const LayerPlan& layer) {
     const std::span<const std::byte> blob = matrix_of(job, layer).host;
     if (job.kernel->format == Format::two_four_overflow)
       return formats::gpu::read_header<formats::gpu::TwoFourOverflowHeader>(blob).overhead();
     if (job.kernel->format == Format::column_vectors)
       return formats::gpu::read_header<formats::gpu::ColumnVectorsHeader>(blob).density();
+    if (job.kernel->format == Format::row_lists)
+      return formats::gpu::read_header<formats::gpu::RowListsHeader>(blob).density();
     return job.density;
   }
 

@@ -10,11 +10,11 @@
 namespace cross::kernels::cuda {
 
 std::span<const GpuKernel> gpu_kernels() {
-  static const std::array rows = {bitmap_planes_sm90(), bitmap_planes_sm80(), cross_panels_sm90(),
-                                  delta4_sm90(),        delta4_sm80(),        delta8_sm90(),
-                                  delta8_sm80(),        two_four_sm90(),      two_four_sm80(),
-                                  block_tiles_sm90(),   split_blocks_sm90(),  two_four_overflow_sm90(),
-                                  column_vectors_sm90()};
+  static const std::array rows = {bitmap_planes_sm90(),  bitmap_planes_sm80(), cross_panels_sm90(),
+                                  delta4_sm90(),         delta4_sm80(),        delta8_sm90(),
+                                  delta8_sm80(),         two_four_sm90(),      two_four_sm80(),
+                                  block_tiles_sm90(),    split_blocks_sm90(),  two_four_overflow_sm90(),
+                                  column_vectors_sm90(), row_lists_sm90()};
   return rows;
 }
 

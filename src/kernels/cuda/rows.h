@@ -20,5 +20,6 @@ GpuKernel two_four_sm80();
 GpuKernel two_four_sm90();
 GpuKernel two_four_overflow_sm90();
 GpuKernel column_vectors_sm90();
+GpuKernel row_lists_sm90();
 
 }  // namespace cross::kernels::cuda

@@ -156,6 +156,7 @@ CheckedSize check_segment(std::span<const std::byte> bytes, const SegmentShape& 
     case Format::split_blocks:
     case Format::two_four_overflow:
     case Format::column_vectors:
+    case Format::row_lists:
       return {0, "this format belongs to the CUDA device family, not to a segment of a CPU plan"};
     case Format::bitmap:
     case Format::n_m:

@@ -20,6 +20,7 @@ std::vector<std::byte> pack_two_four_overflow(const MatrixView& weight, DType dt
                                               std::int64_t& kept);
 std::vector<std::byte> pack_column_vectors(const MatrixView& weight, DType dtype, int threads,
                                            std::int64_t& kept);
+std::vector<std::byte> pack_row_lists(const MatrixView& weight, int threads, std::int64_t& kept);
 std::vector<std::byte> pack_block_tiles(const MatrixView& weight, DType dtype, int threads,
                                         std::int64_t& kept);
 

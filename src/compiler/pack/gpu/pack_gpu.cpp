@@ -76,6 +76,8 @@ std::vector<std::byte> pack_gpu(const MatrixView& weight, DType plan_dtype, Form
       return pack_two_four_overflow(weight, plan_dtype, threads, kept);
     case Format::column_vectors:
       return pack_column_vectors(weight, plan_dtype, threads, kept);
+    case Format::row_lists:
+      return pack_row_lists(weight, threads, kept);
     default:
       throw InternalError("pack: not a format of the CUDA device family");
   }

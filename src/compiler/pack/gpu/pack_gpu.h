@@ -66,6 +66,12 @@ double column_vectors_density(const MatrixView& weight, DType plan_dtype, int th
 /// large matrices gain a sixth at many tokens (H200).
 inline constexpr double column_vectors_most = 0.28;
 
+/// Entries of row_lists, filling included, as a share of all positions: what it multiplies, and its time
+/// depends on. Scans the weights and packs nothing.
+double row_lists_density(const MatrixView& weight, int threads);
+/// Where there are more, tensor cores are faster at every size (split_blocks, H200).
+inline constexpr double row_lists_most = 0.35;
+
 struct CrossDecision;
 
 /// Packs the weights, rounded to `plan_dtype`, with work dealt to `target`. Deterministic.

@@ -9,6 +9,7 @@
 #include "plan/formats/gpu/column_vectors.h"
 #include "plan/formats/gpu/cross_panels.h"
 #include "plan/formats/gpu/delta.h"
+#include "plan/formats/gpu/row_lists.h"
 #include "plan/formats/gpu/split_blocks.h"
 #include "plan/formats/gpu/two_four.h"
 #include "plan/formats/gpu/two_four_overflow.h"
@@ -43,6 +44,8 @@ std::string check(std::span<const std::byte> blob, Format format, std::int64_t r
       return check_two_four_overflow(blob, rows, cols);
     case Format::column_vectors:
       return check_column_vectors(blob, rows, cols);
+    case Format::row_lists:
+      return check_row_lists(blob, rows, cols);
     default:
       return fmt::format("format {} is not one of the CUDA device family", name_of(format));
   }
@@ -67,6 +70,8 @@ void decode(std::span<const std::byte> blob, const Visitor& visit) {
       return decode_two_four_overflow(blob, visit);
     case Format::column_vectors:
       return decode_column_vectors(blob, visit);
+    case Format::row_lists:
+      return decode_row_lists(blob, visit);
     default:
       throw InternalError("decode: not a format of the CUDA device family");
   }

@@ -22,9 +22,11 @@ struct BlobHeader {
   std::uint64_t blob_bytes = 0;  ///< of header and payload
 };
 
-/// Whether a format's values are of `dtype`: fp32 for cross_panels and split_blocks, 16 bits for the others.
+/// Whether a format's values are of `dtype`: fp32 for cross_panels, split_blocks and row_lists, 16 bits for
+/// the others.
 constexpr bool holds(Format format, DType dtype) {
-  return (format == Format::cross_panels || format == Format::split_blocks) == (dtype == DType::fp32);
+  return (format == Format::cross_panels || format == Format::split_blocks || format == Format::row_lists) ==
+         (dtype == DType::fp32);
 }
 
 /// Called for every stored value: row and column of W, its 16 or 32 bits.
