@@ -58,13 +58,16 @@ Panel panel_of(const std::string& title, const std::vector<Row>& rows, const cha
   return panel;
 }
 
-/// fp32: both units are ours, each forced to take every block.
+/// fp32: both units are ours. Tensor cores by cross_panels, forced to take every block, or split_blocks; CUDA
+/// cores by cross_panels, forced likewise, or row_lists, where it is offered: whichever is faster.
 std::vector<Row> fp32_rows(Arena& arena, const Shape& shape, std::int64_t tokens,
                            const PartOptions& options) {
   std::vector<Row> rows;
   for (const double s : sparsities) {
     const Weight weight = iid_weight(DType::fp32, shape, 1 - s, options.seed);
-    PackedForms forms = bare(weight, {tokens});
+    PackedForms forms =
+        pack_all(weight, arena.device(), {{tokens}, {cross::Format::split_blocks, cross::Format::row_lists}},
+                 options.threads);
     for (const auto& [name, units] :
          {std::pair{"tensor", Units::all_tensor}, std::pair{"gather", Units::all_gather}}) {
       forms.others.push_back(pack_cross(weight, arena.device(), name,
@@ -74,8 +77,14 @@ std::vector<Row> fp32_rows(Arena& arena, const Shape& shape, std::int64_t tokens
       forms.others.back().name = name;
     }
     const Contest contest = arena.run(forms, tokens, {.seconds = 0.01, .chains = false});
-    Row row{s, 0, 0, contest.dense_us, "CUDA cores"};
-    for (const Entry& entry : contest.entries) (entry.name == "tensor" ? row.dense : row.sparse) = entry.us;
+    Row row{s, 0, 0, contest.dense_us, {}};
+    for (const Entry& entry : contest.entries) {  // the fastest first
+      const bool tensor = entry.name == "tensor" || entry.name == "split_blocks";
+      double& us = tensor ? row.dense : row.sparse;
+      if (us > 0) continue;
+      us = entry.us;
+      row.how += (row.how.empty() ? "" : ", ") + entry.name;
+    }
     rows.push_back(row);
   }
   return rows;
@@ -130,7 +139,7 @@ nlohmann::json bands_part(Arena& arena, const PartOptions& options) {
                "ratio");
     for (const Row& row : rows) {
       fmt::print("{:>7.1f} % {:>9.2f} {:>9.2f} {:>9.2f} {:>7.2f}  {} {}\n", 100 * row.sparsity, row.library,
-                 row.dense, row.sparse, row.ratio(), band_of(row.ratio()), wide ? "" : row.how);
+                 row.dense, row.sparse, row.ratio(), band_of(row.ratio()), row.how);
       result.push_back({{"case", one.name},
                         {"sparsity", row.sparsity},
                         {"cublaslt_us", row.library},
