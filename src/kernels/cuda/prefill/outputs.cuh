@@ -277,7 +277,8 @@ class SumExchange {
   }
 
   /// Of two CTAs' sums the own ones come first, in place: a copy of half of them would need too many
-  /// registers.
+  /// registers. Not of four: where owners depend on the CTA, nvcc 13.0 computes some places of theirs
+  /// wrongly.
   static constexpr bool swaps = Tile::splits == 2;
   static constexpr int own = Tile::own_eights, sent = Tile::exchanged_eights;
   static constexpr std::uint32_t place_bytes = Tile::groups * 4 * sent * 512;
