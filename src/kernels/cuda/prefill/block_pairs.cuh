@@ -7,8 +7,8 @@
 // group that has no block there takes no part in the step. Outputs leave while the next tile is multiplied.
 // The grid is persistent. A panel's sums are added in the order of its blocks: equal bits from run to run.
 //
-// What bounds it is shared memory: a block takes 512 clocks of the tensor cores, and at 80 % empty 590 of
-// shared memory's, to write X and block and to read them as operands.
+// What bounds it is what L2 delivers: at 80 % empty a step brings 42 KB, at up to 55 bytes a clock, and takes
+// 645 clocks of the tensor cores. Without products it is as slow.
 #pragma once
 
 #include "kernels/cuda/prefill/block_schedule.cuh"
