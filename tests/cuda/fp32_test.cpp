@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <span>
 #include <vector>
 
 #include "compiler/pack/gpu/pack_gpu.h"
@@ -85,6 +86,28 @@ class Fp32Products : public GpuTest {
     EXPECT_TRUE(std::all_of(counters.begin(), counters.end(), [](std::byte b) { return b == std::byte{0}; }));
     workspace_bytes_ = workspace.size();
     expect_product(weight, x, first, args.activation, residual, bias);
+  }
+
+  struct Shape {
+    std::int64_t rows, cols, tokens;
+  };
+  static std::vector<Shape> odd_shapes() {
+    return {{1, 1, 1},        {3, 7, 2},        {64, 64, 128},     {65, 63, 129},
+            {127, 200, 33},   {257, 1031, 9},   {300, 1000, 130},  {512, 512, 256},
+            {1024, 256, 256}, {2048, 512, 200}, {512, 4608, 256},  {130, 5000, 64},
+            {4000, 130, 520}, {1031, 77, 31},   {1100, 2052, 300}, {256, 9000, 65}};
+  }
+  /// Products of i.i.d. weights of all densities.
+  void check_odd_shapes(std::span<const Shape> shapes, unsigned seed) {
+    for (const Shape& shape : shapes)
+      for (const double density : {0.1, 0.0, 0.004, 0.5, 1.0}) {
+        // The float64 product takes longest.
+        if (density != 0.1 && shape.rows * shape.cols * shape.tokens > 50'000'000) break;
+        SCOPED_TRACE(::testing::Message() << shape.rows << "x" << shape.cols << ", " << shape.tokens
+                                          << " tokens, density " << density);
+        const Floats weight = random_floats(++seed, shape.rows, shape.cols, density);
+        ASSERT_NO_FATAL_FAILURE(check(weight, random_floats(98, shape.tokens, shape.cols, 1), {}));
+      }
   }
 
   static CrossPanelsOptions options(Units units, Policy policy = Policy::automatic) {
@@ -173,36 +196,7 @@ TEST_F(CrossPanels, Magnitudes) {
 }
 
 /// Every tile of the kernel: few and many rows and tokens, K short and long; empty blocks, and none at all.
-TEST_F(SplitBlocks, OddShapesAllDensities) {
-  struct Shape {
-    std::int64_t rows, cols, tokens;
-  };
-  unsigned seed = 50;
-  for (const Shape& shape : {Shape{1, 1, 1},
-                             {3, 7, 2},
-                             {64, 64, 128},
-                             {65, 63, 129},
-                             {127, 200, 33},
-                             {257, 1031, 9},
-                             {300, 1000, 130},
-                             {512, 512, 256},
-                             {1024, 256, 256},
-                             {2048, 512, 200},
-                             {512, 4608, 256},
-                             {130, 5000, 64},
-                             {4000, 130, 520},
-                             {1031, 77, 31},
-                             {1100, 2052, 300},
-                             {256, 9000, 65}})
-    for (const double density : {0.1, 0.0, 0.004, 0.5, 1.0}) {
-      // The float64 product takes longest.
-      if (density != 0.1 && shape.rows * shape.cols * shape.tokens > 50'000'000) break;
-      SCOPED_TRACE(::testing::Message() << shape.rows << "x" << shape.cols << ", " << shape.tokens
-                                        << " tokens, density " << density);
-      const Floats weight = random_floats(++seed, shape.rows, shape.cols, density);
-      ASSERT_NO_FATAL_FAILURE(check(weight, random_floats(98, shape.tokens, shape.cols, 1), {}));
-    }
-}
+TEST_F(SplitBlocks, OddShapesAllDensities) { ASSERT_NO_FATAL_FAILURE(check_odd_shapes(odd_shapes(), 50)); }
 
 TEST_F(SplitBlocks, Epilogues) {
   for (const std::int64_t rows : {261, 264}) {
@@ -306,35 +300,9 @@ TEST_F(LargeSplitBlocks, Magnitudes) {
 /// Every tile of the kernel: one panel of rows to eight, K in one block, in several, and shared by a cluster;
 /// panels that are not full, rows without weights and with nothing but weights.
 TEST_F(RowLists, OddShapesAllDensities) {
-  struct Shape {
-    std::int64_t rows, cols, tokens;
-  };
-  unsigned seed = 80;
-  for (const Shape& shape : {Shape{1, 1, 1},
-                             {3, 7, 2},
-                             {64, 64, 128},
-                             {65, 63, 129},
-                             {127, 200, 33},
-                             {257, 1031, 9},
-                             {300, 1000, 130},
-                             {512, 512, 256},
-                             {1024, 256, 256},
-                             {2048, 512, 200},
-                             {512, 4608, 256},
-                             {130, 5000, 64},
-                             {4000, 130, 520},
-                             {1031, 77, 31},
-                             {1100, 2052, 300},
-                             {256, 9000, 65},
-                             {8200, 1100, 130}})
-    for (const double density : {0.1, 0.0, 0.004, 0.5, 1.0}) {
-      // The float64 product takes longest.
-      if (density != 0.1 && shape.rows * shape.cols * shape.tokens > 50'000'000) break;
-      SCOPED_TRACE(::testing::Message() << shape.rows << "x" << shape.cols << ", " << shape.tokens
-                                        << " tokens, density " << density);
-      const Floats weight = random_floats(++seed, shape.rows, shape.cols, density);
-      ASSERT_NO_FATAL_FAILURE(check(weight, random_floats(97, shape.tokens, shape.cols, 1), {}));
-    }
+  std::vector<Shape> shapes = odd_shapes();
+  shapes.push_back({8200, 1100, 130});
+  ASSERT_NO_FATAL_FAILURE(check_odd_shapes(shapes, 80));
 }
 
 /// One row has most of the weights: many warps have parts of it.

@@ -12,15 +12,6 @@ __device__ __forceinline__ std::uint32_t sum_place(std::uint32_t token, std::uin
   return 4 * (token * T::rows + (row ^ 4 * (token / 4 % 8)));
 }
 
-/// Out of line: it would be unrolled, and instructions have to come from memory too.
-static __device__ __noinline__ void finish_rows(const EpilogueArgs<float>& e, std::int64_t row,
-                                                std::int64_t token, float4 sum) {
-  const float values[4] = {sum.x, sum.y, sum.z, sum.w};
-#pragma unroll
-  for (int j = 0; j < 4; ++j)
-    if (row + j < e.rows) store_output(e, row + j, token, values[j]);
-}
-
 /// Before a CTA's first barrier, by all of its threads: what others will send is counted from here on.
 template <class T>
 __device__ __forceinline__ void expect_sums(const Params& p, std::uint32_t counter) {
@@ -100,7 +91,7 @@ __device__ __forceinline__ void store_sums(const Params& p, std::uint32_t sums, 
     if (whole)
       store_global16(e.y + (token0 + t) * e.rows + y_row, sum);
     else
-      finish_rows(e, y_row, token0 + t, sum);
+      store_four_rows(e, y_row, token0 + t, sum);
   }
 }
 

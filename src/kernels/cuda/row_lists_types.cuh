@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/cluster.cuh"
-#include "kernels/cuda/epilogue.cuh"
+#include "kernels/cuda/four_rows.cuh"
 #include "plan/formats/gpu/row_lists.h"
 
 namespace cross::kernels::cuda::row_lists {
@@ -67,14 +67,6 @@ __device__ __forceinline__ float4 load_global16_if(const float* from, bool there
       : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
       : "l"(from), "r"(static_cast<std::uint32_t>(there))
       : "memory");
-  return v;
-}
-__device__ __forceinline__ float4 load_shared_floats4(std::uint32_t address) {
-  float4 v;
-  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
-               : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
-               : "r"(address)
-               : "memory");
   return v;
 }
 __device__ __forceinline__ std::uint32_t load_shared_u8(std::uint32_t address) {

@@ -7,15 +7,6 @@
 
 namespace cross::kernels::cuda::split_blocks {
 
-/// Out of line: it would be unrolled, and instructions have to come from memory too.
-static __device__ __noinline__ void finish_quad(const EpilogueArgs<float>& e, std::int64_t row,
-                                                std::int64_t token, float4 sum) {
-  const float values[4] = {sum.x, sum.y, sum.z, sum.w};
-#pragma unroll
-  for (int j = 0; j < 4; ++j)
-    if (row + j < e.rows) store_output(e, row + j, token, values[j]);
-}
-
 /// Before a CTA's first barrier, by all of its threads: what others will send is counted from here on.
 template <class T>
 __device__ __forceinline__ void expect_sums(const Params& p, std::uint32_t base, bool one_thread) {
@@ -87,7 +78,7 @@ __device__ __forceinline__ void store_sums(const Params& p, std::uint32_t base, 
       if (whole)
         *reinterpret_cast<float4*>(e.y + token * e.rows + y_row) = sum[i];
       else
-        finish_quad(e, y_row, token, sum[i]);
+        store_four_rows(e, y_row, token, sum[i]);
     }
   };
   std::uint32_t t = threadIdx.x / T::quads;

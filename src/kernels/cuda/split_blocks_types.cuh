@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/cluster.cuh"
-#include "kernels/cuda/epilogue.cuh"
+#include "kernels/cuda/four_rows.cuh"
 #include "kernels/cuda/split_precision.cuh"
 #include "kernels/cuda/wgmma.cuh"
 #include "plan/formats/gpu/split_blocks.h"
@@ -82,14 +82,6 @@ __device__ __forceinline__ void store_shared_floats(std::uint32_t address, const
   asm volatile("st.shared.v4.f32 [%0], {%1, %2, %3, %4};" ::"r"(address), "f"(v[0]), "f"(v[1]), "f"(v[2]),
                "f"(v[3])
                : "memory");
-}
-__device__ __forceinline__ float4 load_shared_floats4(std::uint32_t address) {
-  float4 v;
-  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
-               : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
-               : "r"(address)
-               : "memory");
-  return v;
 }
 
 /// Writes four kept weights into a buffer: high parts, and low parts `part_bytes` behind them.
