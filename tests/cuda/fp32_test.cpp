@@ -127,9 +127,6 @@ using SplitBlocks = Fp32Products<Format::split_blocks>;
 using RowLists = Fp32Products<Format::row_lists>;
 
 TEST_F(CrossPanels, OddShapesAllDensitiesBothUnits) {
-  struct Shape {
-    std::int64_t rows, cols, tokens;
-  };
   unsigned seed = 1;
   for (const Shape& shape : {Shape{1, 1, 1},
                              {3, 7, 2},
