@@ -127,14 +127,7 @@ TEST(ColumnVectorsPack, EveryHeaderFieldAndListIsChecked) {
   using Bytes = std::vector<std::byte>;
   using Header = ColumnVectorsHeader;
   const auto wrong = [&](auto change) {
-    auto damaged = blob;
-    Header header = read_header<ColumnVectorsHeader>(damaged);
-    change(header, damaged);
-    std::memcpy(damaged.data(), &header, sizeof header);
-    return check(damaged, Format::column_vectors, 150, 900);
-  };
-  const auto put = [](Bytes& bytes, std::uint64_t offset, std::size_t index, auto value) {
-    std::memcpy(bytes.data() + offset + sizeof value * index, &value, sizeof value);
+    return check_changed<Header>(blob, Format::column_vectors, 150, 900, change);
   };
   EXPECT_EQ(wrong([](Header&, Bytes&) {}), "");
   EXPECT_NE(wrong([](Header& h, Bytes&) { h.bytes = 8; }), "");
@@ -151,25 +144,25 @@ TEST(ColumnVectorsPack, EveryHeaderFieldAndListIsChecked) {
     EXPECT_NE(wrong([&](Header& h, Bytes&) { h.*field += 64; }), "");
     EXPECT_NE(wrong([&](Header& h, Bytes&) { h.*field = ~std::uint64_t{127}; }), "");
   }
-  EXPECT_NE(wrong([&](Header& h, Bytes& b) { put(b, h.begin, 0, std::uint32_t{1}); }), "");
-  EXPECT_NE(wrong([&](Header& h, Bytes& b) { put(b, h.begin, 1, std::uint32_t{100000}); }), "");
+  EXPECT_NE(wrong([&](Header& h, Bytes& b) { put_element(b, h.begin, 0, std::uint32_t{1}); }), "");
+  EXPECT_NE(wrong([&](Header& h, Bytes& b) { put_element(b, h.begin, 1, std::uint32_t{100000}); }), "");
   const auto says = [&](auto change, const char* what) {
     EXPECT_NE(wrong(change).find(what), std::string::npos) << wrong(change);
   };
-  says([&](Header& h, Bytes& b) { put(b, h.place, 3, std::uint16_t{5}); }, "names place 5");
-  says([&](Header& h, Bytes& b) { put(b, h.place, 0, std::uint16_t{8 * 456}); }, "names place 3648");
+  says([&](Header& h, Bytes& b) { put_element(b, h.place, 3, std::uint16_t{5}); }, "names place 5");
+  says([&](Header& h, Bytes& b) { put_element(b, h.place, 0, std::uint16_t{8 * 456}); }, "names place 3648");
   // The last panel has rows 144 to 149.
   says(
       [&](Header& h, Bytes& b) {
         const std::size_t last = (h.steps - 1) * std::size_t{column_vector_values};
-        put(b, h.weights, last + static_cast<std::size_t>(column_vector_at(6, 0)), std::uint16_t{1});
+        put_element(b, h.weights, last + static_cast<std::size_t>(column_vector_at(6, 0)), std::uint16_t{1});
       },
       "below row 150");
   says(
       [&](Header& h, Bytes& b) {
-        put(b, h.place, 1, element<std::uint16_t>(b, h.place, 0));
-        put(b, h.weights, static_cast<std::size_t>(column_vector_at(0, 0)), std::uint16_t{1});
-        put(b, h.weights, static_cast<std::size_t>(column_vector_at(0, 1)), std::uint16_t{1});
+        put_element(b, h.place, 1, element<std::uint16_t>(b, h.place, 0));
+        put_element(b, h.weights, static_cast<std::size_t>(column_vector_at(0, 0)), std::uint16_t{1});
+        put_element(b, h.weights, static_cast<std::size_t>(column_vector_at(0, 1)), std::uint16_t{1});
       },
       "is there twice");
 }

@@ -6,14 +6,32 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <random>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "cross/format.h"
 #include "plan/formats/gpu/blob.h"
 
 namespace cross::compiler {
+
+/// Writes element `index` of the list of a blob that begins at `offset`.
+template <class T>
+void put_element(std::vector<std::byte>& blob, std::uint64_t offset, std::size_t index, T value) {
+  std::memcpy(blob.data() + offset + sizeof value * index, &value, sizeof value);
+}
+
+/// What check says of a blob after `change(header, blob)`; the header is written back behind it.
+template <class Header, class Change>
+std::string check_changed(std::vector<std::byte> blob, Format format, std::int64_t rows, std::int64_t cols,
+                          const Change& change) {
+  Header header = formats::gpu::read_header<Header>(blob);
+  change(header, blob);
+  std::memcpy(blob.data(), &header, sizeof header);
+  return formats::gpu::check(blob, format, rows, cols);
+}
 
 /// Flips a bit 2000 times, every other time among the first `front` bytes: header and tables, which are few
 /// of the bytes. Then cuts the blob and asks for another shape and every other format.

@@ -152,14 +152,7 @@ TEST(RowListsPack, EveryHeaderFieldAndListIsChecked) {
   const Bytes blob = packed(weight);
   using Header = RowListsHeader;
   const auto wrong = [&](auto change) {
-    Bytes damaged = blob;
-    Header header = read_header<Header>(damaged);
-    change(header, damaged);
-    std::memcpy(damaged.data(), &header, sizeof header);
-    return check(damaged, Format::row_lists, 150, 1200);
-  };
-  const auto put = [](Bytes& bytes, std::uint64_t offset, std::size_t index, auto value) {
-    std::memcpy(bytes.data() + offset + sizeof value * index, &value, sizeof value);
+    return check_changed<Header>(blob, Format::row_lists, 150, 1200, change);
   };
   EXPECT_EQ(wrong([](Header&, Bytes&) {}), "");
   EXPECT_NE(wrong([](Header& h, Bytes&) { h.bytes = 8; }), "");
@@ -179,33 +172,33 @@ TEST(RowListsPack, EveryHeaderFieldAndListIsChecked) {
     EXPECT_NE(wrong([&](Header& h, Bytes&) { h.*field += 64; }), "");
     EXPECT_NE(wrong([&](Header& h, Bytes&) { h.*field = ~std::uint64_t{127}; }), "");
   }
-  EXPECT_NE(wrong([&](Header& h, Bytes& b) { put(b, h.begin, 0, std::uint32_t{1}); }), "");
-  EXPECT_NE(wrong([&](Header& h, Bytes& b) { put(b, h.begin, 1, std::uint32_t{100000}); }), "");
+  EXPECT_NE(wrong([&](Header& h, Bytes& b) { put_element(b, h.begin, 0, std::uint32_t{1}); }), "");
+  EXPECT_NE(wrong([&](Header& h, Bytes& b) { put_element(b, h.begin, 1, std::uint32_t{100000}); }), "");
   const auto says = [&](auto change, const char* what) {
     EXPECT_NE(wrong(change).find(what), std::string::npos) << wrong(change);
   };
   const auto entry = [](const Bytes& b, const Header& h, std::size_t at) {
     return element<RowListEntry>(b, h.entries, at);
   };
-  says([&](Header& h, Bytes& b) { put(b, h.granules, 1, std::uint32_t{20}); }, "granule 20");
-  says([&](Header& h, Bytes& b) { put(b, h.granules, 1, element<std::uint32_t>(b, h.granules, 2)); },
+  says([&](Header& h, Bytes& b) { put_element(b, h.granules, 1, std::uint32_t{20}); }, "granule 20");
+  says([&](Header& h, Bytes& b) { put_element(b, h.granules, 1, element<std::uint32_t>(b, h.granules, 2)); },
        "or twice");
-  says([&](Header& h, Bytes& b) { put(b, h.order, 33, std::uint8_t{32}); }, "panel 1 does not");
-  says([&](Header& h, Bytes& b) { put(b, h.order, 33, element<std::uint8_t>(b, h.order, 34)); },
+  says([&](Header& h, Bytes& b) { put_element(b, h.order, 33, std::uint8_t{32}); }, "panel 1 does not");
+  says([&](Header& h, Bytes& b) { put_element(b, h.order, 33, element<std::uint8_t>(b, h.order, 34)); },
        "panel 1 does not");
   says(
       [&](Header& h, Bytes& b) {
-        put(b, h.entries, 0, RowListEntry{1, entry(b, h, 0).place ^ 16});
+        put_element(b, h.entries, 0, RowListEntry{1, entry(b, h, 0).place ^ 16});
       },
       "no column of 608");
   says(
       [&](Header& h, Bytes& b) {
-        put(b, h.entries, 0, RowListEntry{0, entry(b, h, 0).place});
+        put_element(b, h.entries, 0, RowListEntry{0, entry(b, h, 0).place});
       },
       "keeps a zero");
   says(
       [&](Header& h, Bytes& b) {
-        put(b, h.entries, 1, RowListEntry{1, entry(b, h, 0).place});
+        put_element(b, h.entries, 1, RowListEntry{1, entry(b, h, 0).place});
       },
       "behind column");
 }

@@ -195,18 +195,17 @@ TEST(SplitBlocks, EveryHeaderFieldAndListIsChecked) {
     EXPECT_TRUE(refused([&](SplitBlocksHeader& h, Bytes&) { h.*field += 64; }));
     EXPECT_TRUE(refused([&](SplitBlocksHeader& h, Bytes&) { h.*field = ~std::uint64_t{127}; }));
   }
-  const auto put = [](Bytes& bytes, std::uint64_t offset, std::size_t index, auto value) {
-    std::memcpy(bytes.data() + offset + sizeof value * index, &value, sizeof value);
-  };
-  EXPECT_TRUE(refused([&](SplitBlocksHeader& h, Bytes& b) { put(b, h.begin, 1, 1u << 29); }));
-  EXPECT_TRUE(refused([&](SplitBlocksHeader& h, Bytes& b) { put(b, h.exponents, 9, 127); }));
-  EXPECT_TRUE(refused([&](SplitBlocksHeader& h, Bytes& b) { put(b, h.parts, 2, 0u); }));
-  EXPECT_TRUE(refused([&](SplitBlocksHeader& h, Bytes& b) { put(b, h.parts, 2, 0x7c00u); }));
-  EXPECT_TRUE(refused([&](SplitBlocksHeader& h, Bytes& b) { put(b, h.places, 2, std::uint16_t{8192}); }));
-  EXPECT_TRUE(refused(
-      [&](SplitBlocksHeader& h, Bytes& b) { put(b, h.places, 5, element<std::uint16_t>(b, h.places, 2)); }));
+  EXPECT_TRUE(refused([&](SplitBlocksHeader& h, Bytes& b) { put_element(b, h.begin, 1, 1u << 29); }));
+  EXPECT_TRUE(refused([&](SplitBlocksHeader& h, Bytes& b) { put_element(b, h.exponents, 9, 127); }));
+  EXPECT_TRUE(refused([&](SplitBlocksHeader& h, Bytes& b) { put_element(b, h.parts, 2, 0u); }));
+  EXPECT_TRUE(refused([&](SplitBlocksHeader& h, Bytes& b) { put_element(b, h.parts, 2, 0x7c00u); }));
+  EXPECT_TRUE(
+      refused([&](SplitBlocksHeader& h, Bytes& b) { put_element(b, h.places, 2, std::uint16_t{8192}); }));
   EXPECT_TRUE(refused([&](SplitBlocksHeader& h, Bytes& b) {
-    put(b, h.exceptions, 1, SplitException{0, 1});
+    put_element(b, h.places, 5, element<std::uint16_t>(b, h.places, 2));
+  }));
+  EXPECT_TRUE(refused([&](SplitBlocksHeader& h, Bytes& b) {
+    put_element(b, h.exceptions, 1, SplitException{0, 1});
   }));
 }
 

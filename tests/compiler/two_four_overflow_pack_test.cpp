@@ -156,11 +156,7 @@ TEST(TwoFourOverflowPack, EveryHeaderFieldAndListIsChecked) {
   using Bytes = std::vector<std::byte>;
   using Header = TwoFourOverflowHeader;
   const auto wrong = [&](auto change) {
-    auto damaged = blob;
-    Header header = read_header<TwoFourOverflowHeader>(damaged);
-    change(header, damaged);
-    std::memcpy(damaged.data(), &header, sizeof header);
-    return check(damaged, Format::two_four_overflow, 150, 1000);
+    return check_changed<Header>(blob, Format::two_four_overflow, 150, 1000, change);
   };
   const auto put = [](Bytes& bytes, std::uint64_t offset, std::size_t index, std::uint32_t value) {
     std::memcpy(bytes.data() + offset + 4 * index, &value, 4);

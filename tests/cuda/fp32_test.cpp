@@ -110,6 +110,18 @@ class Fp32Products : public GpuTest {
       }
   }
 
+  /// Bias and residual, then an activation and bias.
+  void check_epilogues(std::int64_t rows, std::int64_t cols, double density) {
+    const Floats weight = random_floats(3, rows, cols, density), x = random_floats(4, 77, cols, 1),
+                 residual = random_floats(5, 77, rows, 1);
+    std::vector<float> bias(static_cast<std::size_t>(rows));
+    for (std::size_t i = 0; i < bias.size(); ++i) bias[i] = 0.37f * static_cast<float>(i % 11) - 1.7f;
+    GpuArgs relu;
+    relu.activation = Activation::relu;
+    ASSERT_NO_FATAL_FAILURE(check(weight, x, {}, {}, &residual, bias));
+    ASSERT_NO_FATAL_FAILURE(check(weight, x, {}, relu, nullptr, bias));
+  }
+
   static CrossPanelsOptions options(Units units, Policy policy = Policy::automatic) {
     CrossPanelsOptions result;
     result.units = units;
@@ -196,16 +208,7 @@ TEST_F(CrossPanels, Magnitudes) {
 TEST_F(SplitBlocks, OddShapesAllDensities) { ASSERT_NO_FATAL_FAILURE(check_odd_shapes(odd_shapes(), 50)); }
 
 TEST_F(SplitBlocks, Epilogues) {
-  for (const std::int64_t rows : {261, 264}) {
-    const Floats weight = random_floats(3, rows, 520, 0.4), x = random_floats(4, 77, 520, 1),
-                 residual = random_floats(5, 77, rows, 1);
-    std::vector<float> bias(static_cast<std::size_t>(rows));
-    for (std::size_t i = 0; i < bias.size(); ++i) bias[i] = 0.37f * static_cast<float>(i % 11) - 1.7f;
-    GpuArgs relu;
-    relu.activation = Activation::relu;
-    ASSERT_NO_FATAL_FAILURE(check(weight, x, {}, {}, &residual, bias));
-    ASSERT_NO_FATAL_FAILURE(check(weight, x, {}, relu, nullptr, bias));
-  }
+  for (const std::int64_t rows : {261, 264}) ASSERT_NO_FATAL_FAILURE(check_epilogues(rows, 520, 0.4));
 }
 
 /// Also far along K, after finite blocks.
@@ -314,16 +317,7 @@ TEST_F(RowLists, RowsOfVeryDifferentLength) {
 
 TEST_F(RowLists, Epilogues) {
   for (const std::int64_t rows : {261, 264})
-    for (const std::int64_t cols : {520, 2100}) {
-      const Floats weight = random_floats(3, rows, cols, 0.1), x = random_floats(4, 77, cols, 1),
-                   residual = random_floats(5, 77, rows, 1);
-      std::vector<float> bias(static_cast<std::size_t>(rows));
-      for (std::size_t i = 0; i < bias.size(); ++i) bias[i] = 0.37f * static_cast<float>(i % 11) - 1.7f;
-      GpuArgs relu;
-      relu.activation = Activation::relu;
-      ASSERT_NO_FATAL_FAILURE(check(weight, x, {}, {}, &residual, bias));
-      ASSERT_NO_FATAL_FAILURE(check(weight, x, {}, relu, nullptr, bias));
-    }
+    for (const std::int64_t cols : {520, 2100}) ASSERT_NO_FATAL_FAILURE(check_epilogues(rows, cols, 0.1));
 }
 
 /// Inf and NaN where nothing is kept contribute nothing; where a weight is kept they spread. Weights may be
